@@ -1,0 +1,200 @@
+"""The front door: one transaction per request, committed before anybody hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from app.application.idempotency import Answer, Once, find, keep
+from app.application.replay import replay
+from app.application.unit_of_work import UnitOfWork
+from app.domain.errors import NotFound, Refusal
+from app.events import store
+from app.events.envelope import Meta
+from app.events.store import Connection, LedgerMissing
+from app.projections.rows import MemoryRows, PostgresRows, Rows
+
+T = TypeVar("T")
+
+INSTALLATION = UUID(int=0)
+"""Stands where an organisation would, in what belongs to none of them."""
+
+# Both mean "run the whole transaction again": nothing of it was kept.
+_RETRY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_ATTEMPTS = 4
+_REPLAYS_KEPT = 8
+
+
+class OutsideLedger(Refusal):
+    """The moment or position asked for is not in the ledger (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An organisation at one point of its ledger.
+
+    `at` is the moment shown: now, or the one asked for; what is overdue is overdue by it.
+    """
+
+    conn: Connection
+    org_id: UUID
+    rows: Rows
+    position: int
+    at: datetime
+    is_past: bool
+
+
+class Ledgers:
+    """All ledgers of one database."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.pool = pool
+        self._replays: OrderedDict[tuple[UUID, int], MemoryRows] = OrderedDict()
+
+    async def write(
+        self,
+        org_id: UUID,
+        meta: Meta,
+        work: Callable[[UnitOfWork], Awaitable[Answer]],
+        *,
+        once: Once | None = None,
+        founding: bool = False,
+    ) -> Answer:
+        """Run `work` in one transaction and commit it, once per key. Raises NotFound, Refusal."""
+
+        async def transaction(conn: Connection) -> Answer:
+            scope = INSTALLATION if founding else org_id
+            await store.as_organization(conn, scope)
+            kept = once and await find(conn, scope, once)
+            if kept:
+                return kept
+            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
+                answer = await work(unit)
+            answer = Answer(
+                answer.status,
+                answer.body,
+                {"Ledger-Position": str(unit.position), **answer.headers},
+            )
+            if once:
+                await store.as_organization(conn, scope)
+                await keep(conn, scope, once, answer, unit.at)
+            return answer
+
+        return await self._committed(transaction)
+
+    async def run(
+        self,
+        org_id: UUID,
+        meta: Meta,
+        work: Callable[[UnitOfWork], Awaitable[T]],
+        *,
+        founding: bool = False,
+        dry: bool = False,
+    ) -> T:
+        """Like `write`, for callers inside the program; `dry` rolls everything back."""
+
+        async def transaction(conn: Connection) -> T:
+            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
+                return await work(unit)
+
+        return await self._committed(transaction, dry=dry)
+
+    @asynccontextmanager
+    async def _unit_of_work(
+        self, conn: Connection, org_id: UUID, meta: Meta, *, founding: bool
+    ) -> AsyncIterator[UnitOfWork]:
+        await store.as_organization(conn, org_id)
+        if founding:
+            await store.create_ledger(conn, org_id)
+        try:
+            head = await store.lock_head(conn, org_id)
+        except LedgerMissing as missing:
+            raise NotFound("organisation", org_id) from missing
+        unit = UnitOfWork(conn, org_id, meta, head)
+        yield unit
+        await unit.flush()
+
+    async def _committed(
+        self, transaction: Callable[[Connection], Awaitable[T]], *, dry: bool = False
+    ) -> T:
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self.pool.acquire() as conn:
+                    running = conn.transaction()
+                    await running.start()
+                    try:
+                        result = await transaction(conn)
+                    except BaseException:
+                        await _rolled_back(running)
+                        raise
+                    await (running.rollback() if dry else running.commit())
+                    return result
+            except _RETRY:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def read(
+        self, org_id: UUID, as_of: int | datetime | None = None
+    ) -> AsyncIterator[Reader]:
+        """One consistent view. Raises NotFound, OutsideLedger."""
+        async with (
+            self.pool.acquire() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await store.as_organization(conn, org_id)
+            try:
+                head = await store.read_head(conn, org_id)
+            except LedgerMissing as missing:
+                raise NotFound("organisation", org_id) from missing
+            if as_of is None:
+                rows = PostgresRows(conn, org_id)
+                yield Reader(conn, org_id, rows, head.position, head.at, is_past=False)
+                return
+            if isinstance(as_of, int):
+                if not 1 <= as_of <= head.position:
+                    raise OutsideLedger(
+                        f"as_of must be a position from 1 to {head.position}, the ledger's head.",
+                        pointer="as_of",
+                    )
+                position = as_of
+                moment = await store.recorded_at(conn, org_id, position)
+            else:
+                # A client's clock may run a little ahead of the database's.
+                if as_of > head.at + timedelta(seconds=5):
+                    raise OutsideLedger("as_of lies in the future.", pointer="as_of")
+                position, moment = await store.position_at(conn, org_id, as_of), as_of
+                if position == 0:
+                    raise OutsideLedger(
+                        "as_of lies before the organisation was founded.", pointer="as_of"
+                    )
+            past = await self._past(conn, org_id, position)
+            yield Reader(conn, org_id, past, position, moment, is_past=True)
+
+    async def _past(self, conn: Connection, org_id: UUID, position: int) -> MemoryRows:
+        """What was true at a position never changes, so a replay may be kept."""
+        key = (org_id, position)
+        if key not in self._replays:
+            self._replays[key] = await replay(conn, org_id, up_to=position)
+            if len(self._replays) > _REPLAYS_KEPT:
+                self._replays.popitem(last=False)
+        self._replays.move_to_end(key)
+        return self._replays[key]
+
+
+async def _rolled_back(running: asyncpg.transaction.Transaction) -> None:
+    try:
+        await running.rollback()
+    except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+        # The connection is gone, and its transaction with it; the first error tells more.
+        return

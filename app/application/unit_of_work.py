@@ -1,0 +1,130 @@
+"""One transaction on one ledger: commands are decided here, and nothing reaches around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.application.facts import look_up
+from app.domain.catalog import DECIDERS, STREAMS
+from app.domain.messages import Command, Event, Stream, lookups
+from app.events import store
+from app.events.codec import encode
+from app.events.envelope import Meta, Recorded
+from app.events.store import Connection, Head, WrongExpectedVersion
+from app.projections.registry import project
+from app.projections.rows import PostgresRows, write
+
+
+class UnitOfWork:
+    """Decides commands under the ledger's lock, and writes their events when flushed.
+
+    A refused command raises before anything of it is noted down, so that the ones before and
+    after it stand.
+    """
+
+    def __init__(self, conn: Connection, org_id: UUID, meta: Meta, head: Head) -> None:
+        self.conn = conn
+        self.org_id = org_id
+        self.meta = meta
+        self._head = head
+        self._states: dict[Stream, tuple[Any, int]] = {}
+        self._pending: list[Recorded] = []
+        self._last = head.position
+
+    @property
+    def at(self) -> datetime:
+        """The moment of this transaction, by the ledger's clock."""
+        return self._head.at
+
+    @property
+    def position(self) -> int:
+        """The last position of the ledger, what is pending included."""
+        return self._last
+
+    def new_id(self, category: str) -> UUID:
+        """A fresh UUIDv7, remembered as the id of a stream that has no events yet."""
+        fresh = uuid7()
+        self._states[Stream(category, fresh)] = (STREAMS[category].initial, 0)
+        return fresh
+
+    async def state(self, category: str, id: UUID) -> Any:
+        """The state of an aggregate, what is pending included."""
+        return (await self._load(Stream(category, id)))[0]
+
+    async def states(self, category: str, ids: Sequence[UUID]) -> list[Any]:
+        """The states of several aggregates of one category, in one round trip."""
+        wanted = [id for id in ids if Stream(category, id) not in self._states]
+        if wanted:
+            fold = STREAMS[category].fold
+            kept = await store.read_streams(self.conn, self.org_id, category, wanted)
+            for id, events in kept.items():
+                state = fold([recorded.event for recorded in events])
+                self._states[Stream(category, id)] = (state, len(events))
+        return [self._states[Stream(category, id)][0] for id in ids]
+
+    async def _load(self, stream: Stream) -> tuple[Any, int]:
+        if stream not in self._states:
+            await self.states(stream.category, [stream.id])
+        return self._states[stream]
+
+    async def execute(self, command: Command, *, expected: int | None = None) -> list[Recorded]:
+        """Decide a command and note its events. Raises Refusal, WrongExpectedVersion.
+
+        `expected` is the version that the caller saw of the command's stream.
+        """
+        stream = command.stream
+        state, version = await self._load(stream)
+        if expected is not None and version != expected:
+            raise WrongExpectedVersion(stream, expected, version)
+        facts = {
+            name: await look_up(self, lookup.name, lookup.by(state, command))
+            for name, lookup in lookups(type(command)).items()
+        }
+        complete: Any = replace(command, **facts)
+        events = DECIDERS[type(command)].decide(state, complete)
+        return [await self._note(event) for event in events]
+
+    async def _note(self, event: Event) -> Recorded:
+        stream = event.stream
+        state, version = await self._load(stream)
+        self._last += 1
+        recorded = Recorded(
+            org_id=self.org_id,
+            position=self._last,
+            stream=stream,
+            version=version + 1,
+            event_id=uuid7(),
+            type=event.type_name,
+            schema_version=event.schema_version,
+            cycle_id=getattr(event, "cycle_id", None),
+            data=encode(event),
+            meta=self.meta,
+            occurred_at=getattr(event, "occurred_at", self.at),
+            recorded_at=self.at,
+            event=event,
+        )
+        self._states[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
+        self._pending.append(recorded)
+        return recorded
+
+    async def flush(self) -> None:
+        """Append what is pending and project it. A failing projection fails the transaction."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        await store.append(self.conn, self._head, pending)
+        self._head = Head(pending[-1].position, self._head.at)
+        await write(
+            self.conn, self.org_id, (change for event in pending for change in project(event))
+        )
+
+    async def rows(self) -> PostgresRows:
+        """The read models of this transaction, what was pending included."""
+        await self.flush()
+        return PostgresRows(self.conn, self.org_id)

@@ -1,0 +1,138 @@
+"""API keys: who may do what. The ledger knows a key's scopes and end, never the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import ClassVar, assert_never
+from uuid import UUID
+
+from app.domain.errors import InvalidState, NotFound, Refusal
+from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.values import Line, Moment
+
+
+class Scope(StrEnum):
+    """What a key may do. `read` sees state, `history:read` sees events; `:write` scopes change."""
+
+    READ = "read"
+    HISTORY_READ = "history:read"
+    ORGANIZATION_WRITE = "organization:write"
+    DEPLOYMENT_WRITE = "deployment:write"
+    PEOPLE_WRITE = "people:write"
+    CYCLES_WRITE = "cycles:write"
+    OBJECTIVES_WRITE = "objectives:write"
+    CHECK_INS_WRITE = "check-ins:write"
+    SCORES_WRITE = "scores:write"
+    IMPORTS_WRITE = "imports:write"
+    KEYS_WRITE = "keys:write"
+
+
+# Events -----------------------------------------------------------------------------------
+
+
+class ApiKeyEvent(Event, stream="api_key", key="key_id"):
+    key_id: UUID
+
+
+class ApiKeyIssued(ApiKeyEvent, type="api_key.issued"):
+    name: Line
+    scopes: tuple[Scope, ...]
+    person_id: UUID | None = None
+    expires_at: Moment | None = None
+
+
+class ApiKeyRevoked(ApiKeyEvent, type="api_key.revoked"):
+    pass
+
+
+ApiKeyEvents = ApiKeyIssued | ApiKeyRevoked
+
+
+# State ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    key_id: UUID
+    revoked: bool = False
+
+
+def evolve(state: ApiKey | None, event: ApiKeyEvents) -> ApiKey | None:
+    match event:
+        case ApiKeyIssued():
+            return ApiKey(event.key_id)
+        case ApiKeyRevoked():
+            return state and replace(state, revoked=True)
+        case _:
+            assert_never(event)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyCommand(Command):
+    category: ClassVar[str] = "api_key"
+    key_id: UUID
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(self.category, self.key_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueApiKey(ApiKeyCommand):
+    """`held` are the scopes of whoever asks: nobody hands out more than they have."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    held: frozenset[Scope]
+    person_id: UUID | None = None
+    expires_at: Moment | None = None
+    person_known: bool = looked_up("person_known", lambda _, c: c.person_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeApiKey(ApiKeyCommand):
+    pass
+
+
+ApiKeyCommands = IssueApiKey | RevokeApiKey
+
+
+def decide(state: ApiKey | None, command: ApiKeyCommands) -> list[ApiKeyEvents]:
+    match command:
+        case IssueApiKey():
+            if command.person_id is not None and not command.person_known:
+                raise NotFound("person", command.person_id, pointer="/person_id")
+            beyond = sorted(set(command.scopes) - command.held)
+            if beyond:
+                raise Refusal(
+                    f"This key may not hand out scopes it lacks: {', '.join(beyond)}.",
+                    pointer="/scopes",
+                )
+            if command.expires_at is not None and command.expires_at <= command.at:
+                raise Refusal("expires_at lies in the past.", pointer="/expires_at")
+            return [
+                ApiKeyIssued(
+                    key_id=command.key_id,
+                    name=command.name,
+                    scopes=tuple(sorted(set(command.scopes))),
+                    person_id=command.person_id,
+                    expires_at=command.expires_at,
+                )
+            ]
+        case RevokeApiKey():
+            if state is None:
+                raise NotFound("API key", command.key_id)
+            if state.revoked:
+                raise InvalidState("API key", "revoked", "RevokeApiKey", "Nothing to do.")
+            return [ApiKeyRevoked(key_id=state.key_id)]
+        case _:
+            assert_never(command)
+
+
+decider: Decider[ApiKey | None, ApiKeyCommands, ApiKeyEvents] = Decider(
+    category="api_key", initial=None, evolve=evolve, decide=decide
+)

@@ -1,0 +1,60 @@
+"""Every event and command of the domain, read off the modules' own unions.
+
+A new module is one line in `MODULES`; a new event or command is none.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, get_args
+
+from app.domain import (
+    access,
+    alignment,
+    cycle,
+    deployment,
+    key_result,
+    objective,
+    organization,
+    person,
+    reset,
+    team,
+)
+from app.domain.messages import Command, Decider, Event
+
+MODULES: dict[ModuleType, tuple[Any, Any]] = {
+    organization: (organization.OrganizationCommands, organization.OrganizationEvents),
+    deployment: (deployment.MakeDecision, deployment.DeploymentEvents),
+    person: (person.PersonCommands, person.PersonEvents),
+    team: (team.TeamCommands, team.TeamEvents),
+    access: (access.ApiKeyCommands, access.ApiKeyEvents),
+    cycle: (cycle.CycleCommands, cycle.CycleEvents),
+    objective: (objective.ObjectiveCommands, objective.ObjectiveEvents),
+    key_result: (key_result.KeyResultCommands, key_result.KeyResultEvents),
+    alignment: (alignment.AlignmentCommands, alignment.AlignmentEvents),
+    reset: (reset.ResetCommands, ()),
+}
+
+
+def _members(union: Any) -> tuple[Any, ...]:
+    if union == ():
+        return ()
+    return get_args(union) or (union,)
+
+
+EVENTS: dict[str, type[Event]] = {
+    event.type_name: event for _, events in MODULES.values() for event in _members(events)
+}
+"""Every event class, by its stored type name."""
+
+DECIDERS: dict[type[Command], Decider[Any, Any, Any]] = {
+    command: module.decider
+    for module, (commands, _) in MODULES.items()
+    for command in _members(commands)
+}
+"""The decider of every command."""
+
+STREAMS: dict[str, Decider[Any, Any, Any]] = {
+    module.decider.category: module.decider for module in MODULES if module is not reset
+}
+"""The decider that folds each category of stream."""

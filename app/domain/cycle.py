@@ -1,0 +1,331 @@
+"""A cycle: planned, drafting, active, scoring, reflecting, closed. Each phase names its commands.
+
+Closing a cycle and resetting into the next one reach over many goals: see `reset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from typing import ClassVar, assert_never
+from uuid import UUID
+
+from app.domain.deployment import Deployment, Scoring
+from app.domain.errors import AlreadyExists, DecisionRefuses, InvalidState, NotFound, Refusal
+from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.scoring import days
+from app.domain.values import ExternalRef, Line, Moment, Prose
+
+
+class Phase(StrEnum):
+    PLANNED = "planned"
+    DRAFTING = "drafting"
+    ACTIVE = "active"
+    SCORING = "scoring"
+    REFLECTING = "reflecting"
+    CLOSED = "closed"
+
+
+NEXT_STEP: dict[Phase, str] = {
+    Phase.PLANNED: "Begin drafting (:begin-drafting).",
+    Phase.DRAFTING: "Draft and commit objectives, then open the cycle (:open).",
+    Phase.ACTIVE: "Check in, or begin scoring (:begin-scoring).",
+    Phase.SCORING: "Score key results, then begin reflection (:begin-reflection).",
+    Phase.REFLECTING: "Record reflections, then reset into the next cycle (:reset) or :close it.",
+    Phase.CLOSED: "A closed cycle takes no more changes; work in the next one.",
+}
+
+
+# Events -----------------------------------------------------------------------------------
+
+
+class CycleEvent(Event, stream="cycle", key="cycle_id"):
+    cycle_id: UUID
+
+
+class CyclePlanned(CycleEvent, type="cycle.planned"):
+    name: Line
+    starts_on: date
+    ends_on: date
+    parent_id: UUID | None = None
+    previous_id: UUID | None = None
+    external: ExternalRef | None = None
+
+
+class CycleDraftingBegun(CycleEvent, type="cycle.drafting_begun"):
+    pass
+
+
+class CycleOpened(CycleEvent, type="cycle.opened"):
+    """The scoring decision is kept with the cycle: its figures are judged by it for ever."""
+
+    opened_at: Moment
+    scoring: Scoring
+
+
+class CycleScoringBegun(CycleEvent, type="cycle.scoring_begun"):
+    pass
+
+
+class CycleReflectionBegun(CycleEvent, type="cycle.reflection_begun"):
+    pass
+
+
+class ReflectionRecorded(CycleEvent, type="reflection.recorded"):
+    reflection_id: UUID
+    team_id: UUID | None = None
+    worked: tuple[Prose, ...] = ()
+    did_not_work: tuple[Prose, ...] = ()
+    change: tuple[Prose, ...] = ()
+    external: ExternalRef | None = None
+
+
+class CycleClosed(CycleEvent, type="cycle.closed"):
+    next_cycle_id: UUID | None = None
+
+
+CycleEvents = (
+    CyclePlanned
+    | CycleDraftingBegun
+    | CycleOpened
+    | CycleScoringBegun
+    | CycleReflectionBegun
+    | ReflectionRecorded
+    | CycleClosed
+)
+
+
+# State ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    cycle_id: UUID
+    name: str
+    starts_on: date
+    ends_on: date
+    phase: Phase = Phase.PLANNED
+    opened_at: datetime | None = None
+    scoring: Scoring | None = None
+
+    @property
+    def began_at(self) -> datetime:
+        """The earliest moment a check-in may speak of: its first day, or an early opening."""
+        first_day = datetime.combine(self.starts_on, time.min, UTC)
+        return min(first_day, self.opened_at) if self.opened_at else first_day
+
+    def allow(self, command: object, *phases: Phase) -> None:
+        """Raise InvalidState, naming phase and next step, unless the cycle is in one of these."""
+        if self.phase not in phases:
+            raise InvalidState(
+                f"cycle {self.name!r}",
+                self.phase,
+                type(command).__name__,
+                f"It applies while the cycle is {' or '.join(phases)}. {NEXT_STEP[self.phase]}",
+            )
+
+
+def evolve(state: Cycle | None, event: CycleEvents) -> Cycle:
+    if isinstance(event, CyclePlanned):
+        return Cycle(event.cycle_id, event.name, event.starts_on, event.ends_on)
+    assert state is not None, "a cycle's stream starts with cycle.planned"
+    match event:
+        case CycleDraftingBegun():
+            return replace(state, phase=Phase.DRAFTING)
+        case CycleOpened():
+            return replace(
+                state, phase=Phase.ACTIVE, opened_at=event.opened_at, scoring=event.scoring
+            )
+        case CycleScoringBegun():
+            return replace(state, phase=Phase.SCORING)
+        case CycleReflectionBegun():
+            return replace(state, phase=Phase.REFLECTING)
+        case ReflectionRecorded():
+            return state
+        case CycleClosed():
+            return replace(state, phase=Phase.CLOSED)
+        case _:
+            assert_never(event)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleCommand(Command):
+    category: ClassVar[str] = "cycle"
+    cycle_id: UUID
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(self.category, self.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCycle(CycleCommand):
+    """Raises DecisionRefuses when the length fits no cadence decided, AlreadyExists, NotFound."""
+
+    name: str
+    starts_on: date
+    ends_on: date
+    parent_id: UUID | None = None
+    previous_id: UUID | None = None
+    external: ExternalRef | None = None
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    parent: Cycle | None = looked_up("cycle", lambda _, c: c.parent_id)
+    existing: UUID | None = looked_up("external", lambda _, c: (c.external, "cycle"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginDrafting(CycleCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCycle(CycleCommand):
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginScoring(CycleCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginReflection(CycleCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReflection(CycleCommand):
+    """What worked, what did not, what to change: of a team, or of the whole organisation."""
+
+    reflection_id: UUID
+    team_id: UUID | None = None
+    worked: tuple[str, ...] = ()
+    did_not_work: tuple[str, ...] = ()
+    change: tuple[str, ...] = ()
+    external: ExternalRef | None = None
+    team_known: bool = looked_up("team_known", lambda _, c: c.team_id)
+    existing: UUID | None = looked_up("external", lambda _, c: (c.external, "reflection"))
+
+
+CycleCommands = (
+    PlanCycle | BeginDrafting | OpenCycle | BeginScoring | BeginReflection | RecordReflection
+)
+
+
+def plan(
+    deployment: Deployment,
+    *,
+    cycle_id: UUID,
+    name: str,
+    starts_on: date,
+    ends_on: date,
+    parent_id: UUID | None = None,
+    previous_id: UUID | None = None,
+    external: ExternalRef | None = None,
+    pointer: str = "",
+) -> CyclePlanned:
+    """A cycle whose dates are in order and whose length fits a cadence decided."""
+    if ends_on <= starts_on:
+        raise Refusal("ends_on must come after starts_on.", pointer=f"{pointer}/ends_on")
+    length = days(starts_on, ends_on)
+    if not deployment.cadence.allows(length):
+        decided = ", ".join(sorted(set(deployment.cadence.cadences)))
+        raise DecisionRefuses(
+            "cadence",
+            "cadence.length",
+            f"{length} days fit no cadence decided ({decided}); change the dates, "
+            "or decide another cadence.",
+            pointer=f"{pointer}/ends_on",
+        )
+    return CyclePlanned(
+        cycle_id=cycle_id,
+        name=name,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        parent_id=parent_id,
+        previous_id=previous_id,
+        external=external,
+    )
+
+
+def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
+    if isinstance(command, PlanCycle):
+        if command.existing is not None:
+            raise AlreadyExists("cycle", command.existing)
+        if command.parent_id is not None:
+            if command.parent is None:
+                raise NotFound("cycle", command.parent_id, pointer="/parent_id")
+            if (
+                command.starts_on < command.parent.starts_on
+                or command.ends_on > command.parent.ends_on
+            ):
+                raise Refusal(
+                    f"The cycle must lie within {command.parent.name!r} "
+                    f"({command.parent.starts_on} to {command.parent.ends_on}).",
+                    pointer="/parent_id",
+                )
+        return [
+            plan(
+                command.deployment,
+                cycle_id=command.cycle_id,
+                name=command.name,
+                starts_on=command.starts_on,
+                ends_on=command.ends_on,
+                parent_id=command.parent_id,
+                previous_id=command.previous_id,
+                external=command.external,
+            )
+        ]
+    if state is None:
+        raise NotFound("cycle", command.cycle_id)
+    cycle_id = state.cycle_id
+    match command:
+        case BeginDrafting():
+            state.allow(command, Phase.PLANNED)
+            return [CycleDraftingBegun(cycle_id=cycle_id)]
+        case OpenCycle():
+            state.allow(command, Phase.DRAFTING)
+            return [
+                CycleOpened(
+                    cycle_id=cycle_id, opened_at=command.at, scoring=command.deployment.scoring
+                )
+            ]
+        case BeginScoring():
+            state.allow(command, Phase.ACTIVE)
+            return [CycleScoringBegun(cycle_id=cycle_id)]
+        case BeginReflection():
+            state.allow(command, Phase.SCORING)
+            return [CycleReflectionBegun(cycle_id=cycle_id)]
+        case RecordReflection():
+            if command.existing is not None:
+                raise AlreadyExists("reflection", command.existing)
+            state.allow(command, Phase.SCORING, Phase.REFLECTING)
+            if command.team_id is not None and not command.team_known:
+                raise NotFound("team", command.team_id, pointer="/team_id")
+            if not (command.worked or command.did_not_work or command.change):
+                raise Refusal(
+                    "Say at least one thing that worked, did not work, or should change.",
+                    pointer="/worked",
+                )
+            return [
+                ReflectionRecorded(
+                    cycle_id=cycle_id,
+                    reflection_id=command.reflection_id,
+                    team_id=command.team_id,
+                    worked=command.worked,
+                    did_not_work=command.did_not_work,
+                    change=command.change,
+                    external=command.external,
+                )
+            ]
+        case _:
+            assert_never(command)
+
+
+decider: Decider[Cycle | None, CycleCommands, CycleEvents] = Decider(
+    category="cycle", initial=None, evolve=evolve, decide=decide
+)

@@ -1,0 +1,296 @@
+"""Phase 1: ten questions, each answered by a typed decision.
+
+A later answer never rewrites an earlier one, and each command is judged by the decisions of its
+moment. An eleventh question is one more class here, and a line in `Decision`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, assert_never
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from app.domain.errors import DecisionRefuses, NotFound
+from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.values import Level, Line, Prose, Share, Value
+
+# The ten decisions ------------------------------------------------------------------------
+
+
+class Enforcement(StrEnum):
+    """What a limit does when it is passed: `warn` records a finding, `refuse` stops the command."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+class Cadence(StrEnum):
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    FOUR_MONTH = "four_month"
+    HALF_YEAR = "half_year"
+    YEAR = "year"
+    CUSTOM = "custom"
+
+
+# Calendar periods differ by a few days; a quarter is also run as 12 to 14 whole weeks.
+CADENCE_DAYS: dict[Cadence, range] = {
+    Cadence.MONTHLY: range(28, 32),
+    Cadence.QUARTERLY: range(84, 99),
+    Cadence.FOUR_MONTH: range(112, 127),
+    Cadence.HALF_YEAR: range(175, 190),
+    Cadence.YEAR: range(358, 372),
+}
+
+
+class Levels(Value):
+    """Question 1: at what level are OKRs set?"""
+
+    question: Literal["levels"] = "levels"
+    owners: tuple[Level, ...] = Field(
+        default=(Level.COMPANY, Level.TEAM), min_length=1, max_length=3
+    )
+
+
+class Limits(Value):
+    """Question 2: how many? Per owner and cycle, and per objective."""
+
+    question: Literal["limits"] = "limits"
+    max_objectives: int = Field(default=3, ge=1, le=20)
+    max_key_results: int = Field(default=4, ge=1, le=20)
+    enforcement: Enforcement = Enforcement.WARN
+
+
+class Rhythm(Value):
+    """Question 3: how often are OKRs set, at each level, and how often is there a check-in?"""
+
+    question: Literal["cadence"] = "cadence"
+    company: Cadence = Cadence.QUARTERLY
+    team: Cadence = Cadence.QUARTERLY
+    individual: Cadence = Cadence.QUARTERLY
+    custom_days: int | None = Field(default=None, ge=7, le=731)
+    check_in_every_days: int = Field(default=14, ge=1, le=92)
+    check_in_grace_days: int = Field(default=3, ge=0, le=31)
+
+    @model_validator(mode="after")
+    def _custom_is_stated(self) -> Rhythm:
+        if Cadence.CUSTOM in self.cadences and self.custom_days is None:
+            raise ValueError("a custom cadence needs custom_days")
+        return self
+
+    @property
+    def cadences(self) -> tuple[Cadence, ...]:
+        return (self.company, self.team, self.individual)
+
+    def allows(self, length: int) -> bool:
+        """Whether a cycle of so many days fits the cadence of some level."""
+        return any(
+            length == self.custom_days
+            if cadence is Cadence.CUSTOM
+            else length in CADENCE_DAYS[cadence]
+            for cadence in self.cadences
+        )
+
+
+class Scoring(Value):
+    """Question 4: how are key results scored? One system for the whole organisation.
+
+    `good` is the score from which a key result counts as well done.
+    """
+
+    question: Literal["scoring"] = "scoring"
+    system: Literal["measure_what_matters"] = "measure_what_matters"
+    good: Share = Decimal("0.7")
+    poor: Share = Decimal("0.4")
+
+
+class CycleLength(Value):
+    """Question 5: how long is a cycle, and how long its windows?"""
+
+    question: Literal["cycle_length"] = "cycle_length"
+    weeks: int = Field(default=13, ge=1, le=104)
+    planning_days: int = Field(default=14, ge=1, le=92)
+    scoring_days: int = Field(default=7, ge=1, le=31)
+    reflection_notice_days: int = Field(default=14, ge=1, le=62)
+
+
+class Tracking(Value):
+    """Question 6: where are key results tracked?"""
+
+    question: Literal["tracking"] = "tracking"
+    mechanism: Literal["manual", "integration", "kpi"] = "manual"
+    sources: tuple[Line, ...] = Field(default=(), max_length=50)
+    unnamed_source: Literal["refuse", "record_as_manual"] = "record_as_manual"
+
+
+class Kpis(Value):
+    """Question 7: how do KPIs and OKRs live together?"""
+
+    question: Literal["kpis"] = "kpis"
+    policy: Literal["health_metrics_beside_okrs", "kpis_only_as_key_results", "separate"] = (
+        "health_metrics_beside_okrs"
+    )
+
+
+class AlignmentPolicy(Value):
+    """Question 8: must an objective state what it contributes to?"""
+
+    question: Literal["alignment"] = "alignment"
+    policy: Literal["optional", "expected", "required"] = "expected"
+    required_by_day: int | None = Field(
+        default=None, ge=0, le=366, description="Days after the cycle's start."
+    )
+    targets: tuple[Literal["objective", "key_result"], ...] = Field(
+        default=("objective", "key_result"), min_length=1, max_length=2
+    )
+
+
+class BottomUp(Value):
+    """Question 9: what share of the objectives comes from the teams themselves?"""
+
+    question: Literal["bottom_up"] = "bottom_up"
+    target_share: Share = Decimal("0.6")
+
+
+class PerformanceReviews(Value):
+    """Question 10: how are OKRs linked to performance reviews?"""
+
+    question: Literal["performance_reviews"] = "performance_reviews"
+    link: Literal["decoupled", "informs", "coupled"] = "decoupled"
+    individual_scores_visible_to: tuple[Literal["everyone", "team", "leader", "owner"], ...] = (
+        Field(default=("everyone",), min_length=1, max_length=4)
+    )
+
+
+Decision = Annotated[
+    Levels
+    | Limits
+    | Rhythm
+    | Scoring
+    | CycleLength
+    | Tracking
+    | Kpis
+    | AlignmentPolicy
+    | BottomUp
+    | PerformanceReviews,
+    Field(discriminator="question"),
+]
+
+QUESTIONS: dict[str, str] = {
+    "levels": "At what level are OKRs set?",
+    "limits": "How many objectives and key results?",
+    "cadence": "How often are OKRs set and checked in on?",
+    "scoring": "How are key results scored?",
+    "cycle_length": "How long is a cycle?",
+    "tracking": "Where are key results tracked?",
+    "kpis": "How do KPIs and OKRs live together?",
+    "alignment": "How are OKRs aligned?",
+    "bottom_up": "What share comes from the bottom up?",
+    "performance_reviews": "How are OKRs linked to performance reviews?",
+}
+
+# Answers that decide the figures of a running cycle: they wait for its end.
+_FIXED_WHILE_RUNNING = frozenset({"scoring"})
+
+
+# Events -----------------------------------------------------------------------------------
+
+
+class DeploymentEvent(Event, stream="deployment", key="organization_id"):
+    organization_id: UUID
+
+
+class DecisionMade(DeploymentEvent, type="decision.made"):
+    """One of the ten questions was answered, or answered anew."""
+
+    decision: Decision
+    rationale: Prose
+    decided_by: UUID | None = None
+
+
+DeploymentEvents = DecisionMade
+
+
+# State ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The decisions in force. An unanswered question stands at its default."""
+
+    levels: Levels = field(default_factory=Levels)
+    limits: Limits = field(default_factory=Limits)
+    cadence: Rhythm = field(default_factory=Rhythm)
+    scoring: Scoring = field(default_factory=Scoring)
+    cycle_length: CycleLength = field(default_factory=CycleLength)
+    tracking: Tracking = field(default_factory=Tracking)
+    kpis: Kpis = field(default_factory=Kpis)
+    alignment: AlignmentPolicy = field(default_factory=AlignmentPolicy)
+    bottom_up: BottomUp = field(default_factory=BottomUp)
+    performance_reviews: PerformanceReviews = field(default_factory=PerformanceReviews)
+    answered: frozenset[str] = frozenset()
+
+
+def evolve(state: Deployment, event: DeploymentEvents) -> Deployment:
+    match event:
+        case DecisionMade(decision=decision):
+            answer: dict[str, Any] = {decision.question: decision}
+            return replace(state, **answer, answered=state.answered | {decision.question})
+        case _:
+            assert_never(event)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeDecision(Command):
+    """Answer one of the ten questions. Raises DecisionRefuses, NotFound."""
+
+    category: ClassVar[str] = "deployment"
+
+    organization_id: UUID
+    decision: Decision
+    rationale: str
+    decided_by: UUID | None = None
+    running_cycles: tuple[str, ...] = looked_up("running_cycles", lambda _, c: c.organization_id)
+    decider_known: bool = looked_up("person_known", lambda _, c: c.decided_by)
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(self.category, self.organization_id)
+
+
+def decide(state: Deployment, command: MakeDecision) -> list[DeploymentEvents]:
+    match command:
+        case MakeDecision(decision=decision):
+            if command.decided_by is not None and not command.decider_known:
+                raise NotFound("person", command.decided_by, pointer="/decided_by")
+            changed = getattr(state, decision.question) != decision
+            if changed and decision.question in _FIXED_WHILE_RUNNING and command.running_cycles:
+                raise DecisionRefuses(
+                    decision.question,
+                    f"{decision.question}.fixed_while_running",
+                    f"The {decision.question} decision cannot change while a cycle runs "
+                    f"({', '.join(command.running_cycles)}); close it first.",
+                    pointer="/decision",
+                )
+            return [
+                DecisionMade(
+                    organization_id=command.organization_id,
+                    decision=decision,
+                    rationale=command.rationale,
+                    decided_by=command.decided_by,
+                )
+            ]
+        case _:
+            assert_never(command)
+
+
+decider: Decider[Deployment, MakeDecision, DeploymentEvents] = Decider(
+    category="deployment", initial=Deployment(), evolve=evolve, decide=decide
+)

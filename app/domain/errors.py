@@ -1,0 +1,82 @@
+"""Why a command is refused. These know nothing of HTTP; `app.api.problems` maps them once.
+
+Refusal
+├── NotFound           the id is unknown in this organisation
+├── AlreadyExists      this external id (or name) was recorded before
+├── InvalidState       the thing's state allows other commands
+├── DecisionRefuses    a deployment decision in force forbids it
+├── WrongKind          the value does not fit the kind of key result
+├── AlignmentLoop      a goal would contribute to itself
+├── TeamLoop           a team would stand above itself
+├── OutsideCycle       the moment lies outside the cycle, or in the future
+├── ReasonMissing      this change must say why
+└── ResetIncomplete    key results are without a keep / modify / remove decision
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+
+class Refusal(Exception):
+    """A command that does not apply. `detail` says what to change; `pointer` which field."""
+
+    def __init__(self, detail: str, *, pointer: str | None = None, **facts: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        self.facts = facts
+
+
+class NotFound(Refusal):
+    def __init__(self, what: str, key: object, *, pointer: str | None = None) -> None:
+        super().__init__(
+            f"There is no {what} {key} in this organisation; check the id.", pointer=pointer
+        )
+
+
+class AlreadyExists(Refusal):
+    def __init__(self, what: str, existing: UUID) -> None:
+        super().__init__(
+            f"This {what} was recorded before, as {existing}; use that one.",
+            existing_id=str(existing),
+        )
+        self.existing = existing
+
+
+class InvalidState(Refusal):
+    """Names the thing, its state, the command refused and the one that would work."""
+
+    def __init__(self, what: str, state: str, command: str, instead: str) -> None:
+        super().__init__(f"{command} does not apply: the {what} is {state}. {instead}", state=state)
+
+
+class DecisionRefuses(Refusal):
+    def __init__(
+        self, decision: str, rule: str, detail: str, *, pointer: str | None = None
+    ) -> None:
+        super().__init__(detail, pointer=pointer, decision=decision, rule=rule)
+
+
+class WrongKind(Refusal):
+    pass
+
+
+class AlignmentLoop(Refusal):
+    pass
+
+
+class TeamLoop(Refusal):
+    pass
+
+
+class OutsideCycle(Refusal):
+    pass
+
+
+class ReasonMissing(Refusal):
+    pass
+
+
+class ResetIncomplete(Refusal):
+    pass

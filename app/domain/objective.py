@@ -1,0 +1,321 @@
+"""An objective: who owns it, why it matters, and how far it is decided.
+
+Its key results are streams of their own (`key_result`), so that an integration's check-ins never
+make an editor's copy of the objective stale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import ClassVar, assert_never
+from uuid import UUID
+
+from app.domain.cycle import Cycle, Phase
+from app.domain.deployment import Deployment, Enforcement
+from app.domain.errors import (
+    AlreadyExists,
+    DecisionRefuses,
+    InvalidState,
+    NotFound,
+    ReasonMissing,
+    Refusal,
+)
+from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.values import ExternalRef, Finding, Level, Line, Origin, Owner, Prose, Value
+
+
+class Status(StrEnum):
+    DRAFT = "draft"
+    PROPOSED = "proposed"
+    COMMITTED = "committed"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    ACHIEVED = "achieved"
+    NOT_ACHIEVED = "not_achieved"
+    ABANDONED = "abandoned"
+    CARRIED_ON = "carried_on"
+
+
+class ObjectiveTerms(Value):
+    """What is said of an objective, wherever it is said."""
+
+    title: Line
+    why: Prose | None = None
+    why_now: Prose | None = None
+    origin: Origin = Origin.BOTTOM_UP
+
+
+# Events -----------------------------------------------------------------------------------
+
+
+class ObjectiveEvent(Event, stream="objective", key="objective_id"):
+    objective_id: UUID
+    cycle_id: UUID
+
+
+class ObjectiveDrafted(ObjectiveEvent, type="objective.drafted"):
+    owner: Owner
+    terms: ObjectiveTerms
+    previous_id: UUID | None = None
+    external: ExternalRef | None = None
+    warnings: tuple[Finding, ...] = ()
+
+
+class ObjectiveRevised(ObjectiveEvent, type="objective.revised"):
+    terms: ObjectiveTerms
+    reason: Prose | None = None
+
+
+class ObjectiveProposed(ObjectiveEvent, type="objective.proposed"):
+    pass
+
+
+class ObjectiveCommitted(ObjectiveEvent, type="objective.committed"):
+    warnings: tuple[Finding, ...] = ()
+
+
+class ObjectiveResultReported(ObjectiveEvent, type="objective.result_reported"):
+    """What was said of the objective as a whole. It is no score: those are roll-ups only."""
+
+    text: Prose
+
+
+class ObjectiveClosed(ObjectiveEvent, type="objective.closed"):
+    outcome: Outcome
+    reason: Prose | None = None
+
+
+ObjectiveEvents = (
+    ObjectiveDrafted
+    | ObjectiveRevised
+    | ObjectiveProposed
+    | ObjectiveCommitted
+    | ObjectiveResultReported
+    | ObjectiveClosed
+)
+
+
+# State ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    objective_id: UUID
+    cycle_id: UUID
+    owner: Owner
+    terms: ObjectiveTerms
+    status: Status = Status.DRAFT
+
+    def allow(self, command: object, *statuses: Status) -> None:
+        """Raise InvalidState unless the objective is in one of these."""
+        if self.status not in statuses:
+            raise InvalidState(
+                f"objective {self.objective_id}",
+                self.status,
+                type(command).__name__,
+                f"It applies while the objective is {' or '.join(statuses)}.",
+            )
+
+
+def evolve(state: Objective | None, event: ObjectiveEvents) -> Objective:
+    if isinstance(event, ObjectiveDrafted):
+        return Objective(event.objective_id, event.cycle_id, event.owner, event.terms)
+    assert state is not None, "an objective's stream starts with objective.drafted"
+    match event:
+        case ObjectiveRevised():
+            return replace(state, terms=event.terms)
+        case ObjectiveProposed():
+            return replace(state, status=Status.PROPOSED)
+        case ObjectiveCommitted():
+            return replace(state, status=Status.COMMITTED)
+        case ObjectiveResultReported():
+            return state
+        case ObjectiveClosed():
+            return replace(state, status=Status.CLOSED)
+        case _:
+            assert_never(event)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveCommand(Command):
+    category: ClassVar[str] = "objective"
+    objective_id: UUID
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(self.category, self.objective_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftObjective(ObjectiveCommand):
+    """Raises NotFound (cycle, owner), InvalidState (cycle), DecisionRefuses (levels, limits).
+
+    `owner_level` is None when the owner is unknown; `held` counts the owner's objectives in the
+    cycle that were not abandoned.
+    """
+
+    cycle_id: UUID
+    owner: Owner
+    terms: ObjectiveTerms
+    previous_id: UUID | None = None
+    external: ExternalRef | None = None
+    cycle: Cycle | None = looked_up("cycle", lambda _, c: c.cycle_id)
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    owner_level: Level | None = looked_up("owner_level", lambda _, c: c.owner)
+    held: int = looked_up("objectives_held", lambda _, c: (c.owner, c.cycle_id))
+    existing: UUID | None = looked_up("external", lambda _, c: (c.external, "objective"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviseObjective(ObjectiveCommand):
+    """Raises ReasonMissing when the objective is committed and no reason is given."""
+
+    terms: ObjectiveTerms
+    reason: str | None = None
+    cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeObjective(ObjectiveCommand):
+    cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitObjective(ObjectiveCommand):
+    """An objective without key results breaks the limits decision: warned or refused by it."""
+
+    cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    key_results: int = looked_up("key_results_held", lambda _, c: c.objective_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportResult(ObjectiveCommand):
+    text: str
+    cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonObjective(ObjectiveCommand):
+    reason: str
+    cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+
+
+ObjectiveCommands = (
+    DraftObjective
+    | ReviseObjective
+    | ProposeObjective
+    | CommitObjective
+    | ReportResult
+    | AbandonObjective
+)
+
+
+def judge_limit(
+    deployment: Deployment, rule: str, broken: bool, message: str, pointer: str | None = None
+) -> tuple[Finding, ...]:
+    """What the limits decision says to a broken rule: nothing, a finding, or DecisionRefuses."""
+    if not broken:
+        return ()
+    if deployment.limits.enforcement is Enforcement.REFUSE:
+        raise DecisionRefuses("limits", rule, message, pointer=pointer)
+    return (Finding(rule=rule, message=message, decision="limits"),)
+
+
+def _draft(command: DraftObjective) -> ObjectiveDrafted:
+    if command.existing is not None:
+        raise AlreadyExists("objective", command.existing)
+    if command.cycle is None:
+        raise NotFound("cycle", command.cycle_id, pointer="/cycle_id")
+    command.cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
+    if command.owner_level is None:
+        raise NotFound(command.owner.kind, command.owner.id, pointer="/owner")
+    levels = command.deployment.levels
+    if command.owner_level not in levels.owners:
+        raise DecisionRefuses(
+            "levels",
+            "levels.owner",
+            f"OKRs are not set at {command.owner_level} level here "
+            f"(decided: {', '.join(levels.owners)}); choose another owner.",
+            pointer="/owner",
+        )
+    limit = command.deployment.limits.max_objectives
+    return ObjectiveDrafted(
+        objective_id=command.objective_id,
+        cycle_id=command.cycle_id,
+        owner=command.owner,
+        terms=command.terms,
+        previous_id=command.previous_id,
+        external=command.external,
+        warnings=judge_limit(
+            command.deployment,
+            "limits.max_objectives",
+            command.held >= limit,
+            f"The owner holds {command.held} objective(s) in this cycle; the limit decided is "
+            f"{limit}. Merge, hand over or abandon one.",
+            "/owner",
+        ),
+    )
+
+
+def decide(state: Objective | None, command: ObjectiveCommands) -> list[ObjectiveEvents]:
+    if isinstance(command, DraftObjective):
+        return [_draft(command)]
+    if state is None:
+        raise NotFound("objective", command.objective_id)
+    if command.cycle is None:
+        raise NotFound("cycle", state.cycle_id)
+    ids = {"objective_id": state.objective_id, "cycle_id": state.cycle_id}
+    cycle = command.cycle
+    match command:
+        case ReviseObjective():
+            cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
+            state.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
+            if state.terms == command.terms:
+                return []
+            if state.status is Status.COMMITTED and not command.reason:
+                raise ReasonMissing(
+                    "The objective is committed: give a reason for changing it.", pointer="/reason"
+                )
+            return [ObjectiveRevised(**ids, terms=command.terms, reason=command.reason)]
+        case ProposeObjective():
+            cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
+            state.allow(command, Status.DRAFT)
+            return [ObjectiveProposed(**ids)]
+        case CommitObjective():
+            cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
+            state.allow(command, Status.DRAFT, Status.PROPOSED)
+            return [
+                ObjectiveCommitted(
+                    **ids,
+                    warnings=judge_limit(
+                        command.deployment,
+                        "limits.no_key_results",
+                        command.key_results == 0,
+                        "The objective has no key result, so nothing tells when it is reached; "
+                        "add at least one.",
+                    ),
+                )
+            ]
+        case ReportResult():
+            cycle.allow(command, Phase.ACTIVE, Phase.SCORING, Phase.REFLECTING)
+            if not command.text:
+                raise Refusal("Say what the result is.", pointer="/text")
+            return [ObjectiveResultReported(**ids, text=command.text)]
+        case AbandonObjective():
+            cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE, Phase.SCORING)
+            state.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
+            return [ObjectiveClosed(**ids, outcome=Outcome.ABANDONED, reason=command.reason)]
+        case _:
+            assert_never(command)
+
+
+decider: Decider[Objective | None, ObjectiveCommands, ObjectiveEvents] = Decider(
+    category="objective", initial=None, evolve=evolve, decide=decide
+)

@@ -1,0 +1,238 @@
+"""The end of a cycle: close it, or reset it into the next one.
+
+One command reaches over every goal of the cycle: it scores what is unscored, records what becomes
+of each key result, closes the objectives, and drafts the next cycle from what is kept or modified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, assert_never
+from uuid import UUID
+
+from app.domain import cycle as cycles
+from app.domain import key_result as key_results
+from app.domain.cycle import (
+    Cycle,
+    CycleClosed,
+    CycleCommand,
+    CycleDraftingBegun,
+    CycleEvents,
+    Phase,
+)
+from app.domain.deployment import Deployment, Scoring
+from app.domain.errors import NotFound, Refusal, ResetIncomplete
+from app.domain.key_result import Choice, KeyResult, KeyResultDrafted, KeyResultReset
+from app.domain.messages import Decider, Event, looked_up
+from app.domain.objective import (
+    Objective,
+    ObjectiveClosed,
+    ObjectiveDrafted,
+    Outcome,
+    Status,
+)
+from app.domain.scoring import roll_up
+from app.domain.values import Line, Prose, Value
+
+SCORED_AT_THE_END = "Scored at the end of the cycle from the latest check-in."
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An objective that is not closed yet, with its key results that were not removed."""
+
+    objective: Objective
+    key_results: tuple[KeyResult, ...]
+
+
+class KeyResultChoice(Value):
+    """Keep, modify or remove one key result; a modified one states its new terms."""
+
+    key_result_id: UUID
+    choice: Choice
+    learning: Prose | None = None
+    terms: key_results.KeyResultTerms | None = None
+
+
+class NextCycle(Value):
+    """The cycle to draft."""
+
+    name: Line
+    starts_on: date
+    ends_on: date
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCycle(CycleCommand):
+    """Close with nothing carried over. Raises InvalidState unless the cycle is reflecting."""
+
+    goals: tuple[Goal, ...] = looked_up("open_goals_of_cycle", lambda _, c: c.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetCycle(CycleCommand):
+    """Close, and draft the next cycle. Raises ResetIncomplete while a choice is missing.
+
+    `fresh_ids` holds a new id for each objective and key result of the cycle.
+    """
+
+    next_cycle_id: UUID
+    next_cycle: NextCycle
+    choices: tuple[KeyResultChoice, ...]
+    goals: tuple[Goal, ...] = looked_up("open_goals_of_cycle", lambda _, c: c.cycle_id)
+    fresh_ids: Mapping[UUID, UUID] = looked_up("fresh_ids_of_cycle", lambda _, c: c.cycle_id)
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+
+
+ResetCommands = CloseCycle | ResetCycle
+
+
+def _choices(command: ResetCycle) -> dict[UUID, KeyResultChoice]:
+    """One choice for each key result of the cycle's committed objectives, and none beside."""
+    wanted = {
+        key_result.key_result_id
+        for goal in command.goals
+        if goal.objective.status is Status.COMMITTED
+        for key_result in goal.key_results
+    }
+    given: dict[UUID, KeyResultChoice] = {}
+    for index, choice in enumerate(command.choices):
+        pointer = f"/choices/{index}"
+        if choice.key_result_id not in wanted:
+            raise NotFound(
+                "committed key result of this cycle",
+                choice.key_result_id,
+                pointer=f"{pointer}/key_result_id",
+            )
+        if choice.key_result_id in given:
+            raise Refusal(
+                f"{choice.key_result_id} is chosen twice; keep one.",
+                pointer=f"{pointer}/key_result_id",
+            )
+        if (choice.choice is Choice.MODIFY) != (choice.terms is not None):
+            raise Refusal(
+                "terms belong to a modified key result, and only to one.",
+                pointer=f"{pointer}/terms",
+            )
+        given[choice.key_result_id] = choice
+    missing = wanted - set(given)
+    if missing:
+        raise ResetIncomplete(
+            f"{len(missing)} key result(s) have no keep / modify / remove choice yet.",
+            pointer="/choices",
+            missing=sorted(map(str, missing)),
+        )
+    return given
+
+
+def _close(goal: Goal, rules: Scoring, *, carried_on: bool) -> Iterator[Event]:
+    """Score what is unscored and close the objective with the outcome that its scores give."""
+    objective = goal.objective
+    ids: dict[str, Any] = {
+        "objective_id": objective.objective_id,
+        "cycle_id": objective.cycle_id,
+    }
+    if objective.status is not Status.COMMITTED:
+        yield ObjectiveClosed(
+            **ids, outcome=Outcome.ABANDONED, reason="Never committed before the cycle ended."
+        )
+        return
+    figures = []
+    for key_result in goal.key_results:
+        final = key_result.score
+        if final is None:
+            scored = key_results.score(key_result, None, SCORED_AT_THE_END, None)
+            final = scored.score
+            yield scored
+        figures.append((final, key_result.terms.weight))
+    rolled_up = roll_up(figures)
+    achieved = rolled_up is not None and rolled_up >= rules.good
+    outcome = Outcome.ACHIEVED if achieved else Outcome.NOT_ACHIEVED
+    yield ObjectiveClosed(**ids, outcome=Outcome.CARRIED_ON if carried_on else outcome)
+
+
+def _carry_on(
+    goal: Goal, choices: Mapping[UUID, KeyResultChoice], command: ResetCycle
+) -> Iterator[Event]:
+    """Draft the successors of an objective and its kept or modified key results."""
+    objective = goal.objective
+    successor = command.fresh_ids[objective.objective_id]
+    yield ObjectiveDrafted(
+        objective_id=successor,
+        cycle_id=command.next_cycle_id,
+        owner=objective.owner,
+        terms=objective.terms,
+        previous_id=objective.objective_id,
+    )
+    for key_result in goal.key_results:
+        choice = choices[key_result.key_result_id]
+        if choice.choice is Choice.REMOVE:
+            continue
+        yield KeyResultDrafted(
+            key_result_id=command.fresh_ids[key_result.key_result_id],
+            objective_id=successor,
+            cycle_id=command.next_cycle_id,
+            terms=choice.terms or key_result.terms,
+            previous_id=key_result.key_result_id,
+        )
+
+
+def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
+    choices = _choices(command)
+    closing: list[Event] = []
+    next_cycle = cycles.plan(
+        command.deployment,
+        cycle_id=command.next_cycle_id,
+        name=command.next_cycle.name,
+        starts_on=command.next_cycle.starts_on,
+        ends_on=command.next_cycle.ends_on,
+        previous_id=state.cycle_id,
+        pointer="/next_cycle",
+    )
+    opening: list[Event] = [next_cycle, CycleDraftingBegun(cycle_id=command.next_cycle_id)]
+    for goal in command.goals:
+        chosen = [choices[k.key_result_id] for k in goal.key_results if k.key_result_id in choices]
+        carried_on = any(choice.choice is not Choice.REMOVE for choice in chosen)
+        closing.extend(_close(goal, rules, carried_on=carried_on))
+        closing.extend(
+            KeyResultReset(
+                key_result_id=choice.key_result_id,
+                objective_id=goal.objective.objective_id,
+                cycle_id=state.cycle_id,
+                choice=choice.choice,
+                learning=choice.learning,
+                successor_id=None
+                if choice.choice is Choice.REMOVE
+                else command.fresh_ids[choice.key_result_id],
+            )
+            for choice in chosen
+        )
+        if carried_on:
+            opening.extend(_carry_on(goal, choices, command))
+    closed = CycleClosed(cycle_id=state.cycle_id, next_cycle_id=command.next_cycle_id)
+    return [*closing, closed, *opening]
+
+
+def decide(state: Cycle | None, command: ResetCommands) -> list[Event]:
+    if state is None:
+        raise NotFound("cycle", command.cycle_id)
+    state.allow(command, Phase.REFLECTING)
+    rules = state.scoring or Scoring()
+    match command:
+        case CloseCycle():
+            closing = [e for goal in command.goals for e in _close(goal, rules, carried_on=False)]
+            return [*closing, CycleClosed(cycle_id=state.cycle_id)]
+        case ResetCycle():
+            return _reset(state, rules, command)
+        case _:
+            assert_never(command)
+
+
+decider: Decider[Cycle | None, ResetCommands, CycleEvents] = Decider(
+    category="cycle", initial=None, evolve=cycles.evolve, decide=decide
+)

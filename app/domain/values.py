@@ -1,0 +1,179 @@
+"""Values shared by commands, events and the API: each is declared once, here, with its bounds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+
+class Value(BaseModel):
+    """An immutable value; an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Postgres text cannot hold NUL, and other control characters only ever arrive by accident.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LINE_BREAK = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]")
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("remove the control characters (such as NUL) from this text")
+    return text
+
+
+def _single_line(text: str) -> str:
+    if _LINE_BREAK.search(text):
+        raise ValueError("write this on a single line, without tabs or line breaks")
+    return text
+
+
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
+    AfterValidator(_printable),
+    AfterValidator(_single_line),
+]
+"""One line of text: 1 to 300 characters, surrounding white space removed."""
+
+Prose = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000),
+    AfterValidator(_printable),
+]
+"""Free text: 1 to 10,000 characters, line breaks allowed."""
+
+
+def _only_a_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("give a JSON number, not text or a boolean")
+    return value
+
+
+def as_json_number(value: Decimal) -> int | float:
+    """A decimal of at most 15 significant digits survives the way through a JSON number exactly."""
+    whole = value.to_integral_value()
+    return int(whole) if whole == value else float(value)
+
+
+_as_number = PlainSerializer(as_json_number, return_type=int | float, when_used="json")
+
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_only_a_number),
+    Field(max_digits=15, decimal_places=6, allow_inf_nan=False),
+    _as_number,
+    WithJsonSchema({"type": "number", "minimum": -(10**9), "maximum": 10**9, "examples": [42.5]}),
+]
+"""An exact decimal: at most 9 digits before the point and 6 after; never NaN or infinite."""
+
+Share = Annotated[
+    Decimal,
+    BeforeValidator(_only_a_number),
+    Field(ge=0, le=1, decimal_places=4, allow_inf_nan=False),
+    _as_number,
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1, "examples": [0.7]}),
+]
+"""A share, probability, progress or score: 0 to 1, at most 4 decimals."""
+
+_FOUR_PLACES = Decimal("0.0001")
+
+
+def share(value: Decimal) -> Decimal:
+    """Clip to 0..1 and round half to even at 4 decimals: the one rounding rule of all figures."""
+    return min(max(value, Decimal(0)), Decimal(1)).quantize(_FOUR_PLACES, ROUND_HALF_EVEN)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+"""A moment with a time zone, kept in UTC."""
+
+
+class Level(StrEnum):
+    """Where in the organisation a goal is owned."""
+
+    COMPANY = "company"
+    TEAM = "team"
+    INDIVIDUAL = "individual"
+
+
+class OwnerKind(StrEnum):
+    TEAM = "team"
+    PERSON = "person"
+
+
+class Owner(Value):
+    """Who owns a goal: a team (the company is the team at the top of the tree) or a person."""
+
+    kind: OwnerKind
+    id: UUID
+
+
+class Origin(StrEnum):
+    """Where an objective came from; measured against the bottom-up decision."""
+
+    BOTTOM_UP = "bottom_up"
+    TOP_DOWN = "top_down"
+    NEGOTIATED = "negotiated"
+
+
+class Health(StrEnum):
+    """How a person judges a key result. What is *shown* is derived, see `scoring.shown_health`."""
+
+    ON_TRACK = "on_track"
+    AT_RISK = "at_risk"
+    OFF_TRACK = "off_track"
+
+
+Key = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_printable),
+    AfterValidator(_single_line),
+]
+"""Another system's key: 1 to 200 characters on one line, compared exactly."""
+
+
+class ExternalRef(Value):
+    """The name another system has for this thing: a second delivery is recognised by it."""
+
+    source: Key
+    external_id: Key
+
+
+class Finding(Value):
+    """What a decision in `warn` mode has to say about a command that it let pass."""
+
+    rule: str
+    message: str
+    decision: str
+
+
+class Target(Value):
+    """What an objective contributes to."""
+
+    kind: Literal["objective", "key_result"]
+    id: UUID
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; raises ValueError when it has no time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return moment.astimezone(UTC)

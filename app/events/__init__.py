@@ -1,0 +1,1 @@
+"""The ledger: how events are named, encoded, kept and read back."""

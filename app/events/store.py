@@ -1,0 +1,270 @@
+"""Events in Postgres. All of it runs inside a transaction that somebody else opens and commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+
+from app.domain.messages import Stream
+from app.events.codec import decode
+from app.events.envelope import Meta, Recorded
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_COLUMNS = (
+    "org_id, position, category, stream_id, version, event_id, type, schema_version, cycle_id, "
+    "data, actor, source, correlation_id, causation_id, occurred_at, recorded_at"
+)
+
+# One statement for any number of events, and for the head that they move.
+_APPEND = """
+WITH appended AS (
+    INSERT INTO events (org_id, position, category, stream_id, version, event_id, type,
+        schema_version, cycle_id, data, actor, source, correlation_id, causation_id, occurred_at,
+        recorded_at, leaf_hash)
+    SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::int[], $6::uuid[],
+        $7::text[], $8::int[], $9::uuid[], $10::json[], $11::text[], $12::text[], $13::uuid[],
+        $14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::bytea[])
+)
+UPDATE ledgers SET head = $18, recorded_at = $19 WHERE org_id = $1 AND head = $20
+"""
+
+
+class LedgerMissing(Exception):
+    """The organisation has no ledger here."""
+
+
+class WrongExpectedVersion(Exception):
+    """Somebody else appended to the stream since it was read."""
+
+    def __init__(self, stream: Stream, expected: int, actual: int) -> None:
+        super().__init__(f"{stream} is at version {actual}, not {expected}")
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last position of a ledger (0 when empty) and the moment, by the database's clock."""
+
+    position: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events of a ledger to read; all that is None does not matter."""
+
+    after: int = 0
+    up_to: int | None = None
+    cycle_id: UUID | None = None
+    types: Sequence[str] | None = None
+    actor: str | None = None
+    stream: Stream | None = None
+
+
+async def as_organization(conn: Connection, org_id: UUID) -> None:
+    """Show row-level security which organisation this transaction speaks for."""
+    await conn.execute("SELECT set_config('app.org_id', $1, true)", str(org_id))
+
+
+async def create_ledger(conn: Connection, org_id: UUID) -> None:
+    await conn.execute(
+        "INSERT INTO ledgers (org_id, head, recorded_at) VALUES ($1, 0, clock_timestamp())", org_id
+    )
+
+
+async def lock_head(conn: Connection, org_id: UUID) -> Head:
+    """Take the ledger's lock until the end of the transaction. Raises LedgerMissing.
+
+    The database's clock is the one clock of a ledger, clamped so that it never runs backwards.
+    """
+    row = await conn.fetchrow(
+        "SELECT head, greatest(clock_timestamp(), recorded_at) AS at FROM ledgers "
+        "WHERE org_id = $1 FOR UPDATE",
+        org_id,
+    )
+    if row is None:
+        raise LedgerMissing(org_id)
+    return Head(row["head"], row["at"].astimezone(UTC))
+
+
+async def read_head(conn: Connection, org_id: UUID) -> Head:
+    """The head as this transaction sees it, and now. Raises LedgerMissing."""
+    row = await conn.fetchrow(
+        "SELECT head, greatest(clock_timestamp(), recorded_at) AS at FROM ledgers "
+        "WHERE org_id = $1",
+        org_id,
+    )
+    if row is None:
+        raise LedgerMissing(org_id)
+    return Head(row["head"], row["at"].astimezone(UTC))
+
+
+async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> None:
+    """Append events that continue `head`, whose lock is held. Raises WrongExpectedVersion."""
+    if not events:
+        return
+    last = events[-1]
+    try:
+        status = await conn.execute(
+            _APPEND,
+            last.org_id,
+            [e.position for e in events],
+            [e.stream.category for e in events],
+            [e.stream.id for e in events],
+            [e.version for e in events],
+            [e.event_id for e in events],
+            [e.type for e in events],
+            [e.schema_version for e in events],
+            [e.cycle_id for e in events],
+            [e.data for e in events],
+            [e.meta.actor for e in events],
+            [e.meta.source for e in events],
+            [e.meta.correlation_id for e in events],
+            [e.meta.causation_id for e in events],
+            [e.occurred_at for e in events],
+            [e.recorded_at for e in events],
+            [e.leaf_hash() for e in events],
+            last.position,
+            last.recorded_at,
+            head.position,
+        )
+    except asyncpg.UniqueViolationError as clash:
+        first = events[0]
+        raise WrongExpectedVersion(first.stream, first.version - 1, first.version) from clash
+    if status != "UPDATE 1":
+        raise RuntimeError(f"the head of ledger {last.org_id} moved under its lock")
+
+
+async def read_stream(conn: Connection, org_id: UUID, stream: Stream) -> list[Recorded]:
+    """All events of one stream, oldest first; empty when it does not exist."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM events "  # noqa: S608 (constant columns)
+        "WHERE org_id = $1 AND category = $2 AND stream_id = $3 ORDER BY version",
+        org_id,
+        stream.category,
+        stream.id,
+    )
+    return [_recorded(row) for row in rows]
+
+
+async def read_streams(
+    conn: Connection, org_id: UUID, category: str, ids: Sequence[UUID]
+) -> dict[UUID, list[Recorded]]:
+    """All events of several streams of one category, by stream, in one round trip."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM events "  # noqa: S608 (constant columns)
+        "WHERE org_id = $1 AND category = $2 AND stream_id = ANY($3::uuid[]) ORDER BY position",
+        org_id,
+        category,
+        list(ids),
+    )
+    streams: dict[UUID, list[Recorded]] = {id: [] for id in ids}
+    for row in rows:
+        streams[row["stream_id"]].append(_recorded(row))
+    return streams
+
+
+async def read_page(
+    conn: Connection, org_id: UUID, wanted: Filter, limit: int
+) -> list[Recorded]:
+    """Up to `limit` events in ledger order, after a position."""
+    sql, arguments = _select(org_id, wanted)
+    rows = await conn.fetch(f"{sql} LIMIT {limit:d}", *arguments)
+    return [_recorded(row) for row in rows]
+
+
+async def read_all(conn: Connection, org_id: UUID, wanted: Filter) -> AsyncIterator[Recorded]:
+    """Events in ledger order through a cursor, in bounded memory."""
+    sql, arguments = _select(org_id, wanted)
+    async for row in conn.cursor(sql, *arguments, prefetch=500):
+        yield _recorded(row)
+
+
+async def position_at(conn: Connection, org_id: UUID, moment: datetime) -> int:
+    """The last position recorded at or before a moment; 0 when there is none."""
+    position = await conn.fetchval(
+        "SELECT position FROM events WHERE org_id = $1 AND recorded_at <= $2 "
+        "ORDER BY recorded_at DESC, position DESC LIMIT 1",
+        org_id,
+        moment,
+    )
+    return int(position or 0)
+
+
+async def recorded_at(conn: Connection, org_id: UUID, position: int) -> datetime:
+    """When the event at a position was recorded. Raises LedgerMissing beyond the head."""
+    moment = await conn.fetchval(
+        "SELECT recorded_at FROM events WHERE org_id = $1 AND position = $2", org_id, position
+    )
+    if moment is None:
+        raise LedgerMissing(position)
+    return _utc(moment)
+
+
+def _select(org_id: UUID, wanted: Filter) -> tuple[str, list[Any]]:
+    arguments: list[Any] = [org_id, wanted.after]
+    conditions = ["org_id = $1", "position > $2"]
+
+    def need(condition: str, argument: Any) -> None:
+        arguments.append(argument)
+        conditions.append(condition.format(f"${len(arguments)}"))
+
+    if wanted.up_to is not None:
+        need("position <= {}", wanted.up_to)
+    if wanted.cycle_id is not None:
+        need("cycle_id = {}", wanted.cycle_id)
+    if wanted.types is not None:
+        need("type = ANY({}::text[])", list(wanted.types))
+    if wanted.actor is not None:
+        need("actor = {}", wanted.actor)
+    if wanted.stream is not None:
+        need("category = {}", wanted.stream.category)
+        need("stream_id = {}", wanted.stream.id)
+    where = " AND ".join(conditions)
+    return f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position", arguments  # noqa: S608
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _recorded(row: asyncpg.Record) -> Recorded:
+    return Recorded(
+        org_id=row["org_id"],
+        position=row["position"],
+        stream=Stream(row["category"], row["stream_id"]),
+        version=row["version"],
+        event_id=row["event_id"],
+        type=row["type"],
+        schema_version=row["schema_version"],
+        cycle_id=row["cycle_id"],
+        data=row["data"],
+        meta=Meta(row["actor"], row["source"], row["correlation_id"], row["causation_id"]),
+        occurred_at=_utc(row["occurred_at"]),
+        recorded_at=_utc(row["recorded_at"]),
+        event=decode(row["type"], row["schema_version"], row["data"]),
+    )
+
+
+async def altered(conn: Connection, org_id: UUID) -> list[int]:
+    """The positions whose content is not what their hash says."""
+    sql, arguments = _select(org_id, Filter())
+    sql = sql.replace(" FROM events", ", leaf_hash FROM events", 1)
+    return [
+        row["position"]
+        async for row in conn.cursor(sql, *arguments, prefetch=500)
+        if _recorded(row).leaf_hash() != row["leaf_hash"]
+    ]

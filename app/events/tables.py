@@ -1,0 +1,119 @@
+"""The tables that are the truth: ledgers and events; and beside them, what must not be in them.
+
+Read models live in `app.projections`. Every key starts with `org_id`: it is the key of row-level
+security and the distribution column.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def moment(**options: Any) -> Any:
+    """A column for a moment, with its time zone."""
+    return Field(sa_type=DateTime(timezone=True), **options)  # type: ignore[call-overload]
+
+
+class LedgerRow(SQLModel, table=True):
+    """The head of an organisation's ledger. Its lock, held to the commit, makes positions gapless.
+
+    `recorded_at` is that of the last event, so that recorded times never run backwards.
+    """
+
+    __tablename__ = "ledgers"
+
+    org_id: UUID = Field(primary_key=True)
+    head: int = Field(sa_type=BigInteger)
+    recorded_at: datetime = moment()
+
+
+class EventRow(SQLModel, table=True):
+    """Insert-only. `data` is json, not jsonb: the exact text is what is hashed."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("org_id", "category", "stream_id", "version"),
+        UniqueConstraint("org_id", "event_id"),
+        Index("ix_events_cycle", "org_id", "cycle_id", "position"),
+        Index("ix_events_recorded_at", "org_id", "recorded_at"),
+    )
+
+    org_id: UUID = Field(primary_key=True)
+    position: int = Field(primary_key=True, sa_type=BigInteger)
+    category: str
+    stream_id: UUID
+    version: int
+    event_id: UUID
+    type: str
+    schema_version: int
+    cycle_id: UUID | None = None
+    data: Any = Field(sa_column=Column(JSON, nullable=False))
+    actor: str
+    source: str
+    correlation_id: UUID
+    causation_id: UUID | None = None
+    occurred_at: datetime = moment()
+    recorded_at: datetime = moment()
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class DirectoryRow(SQLModel, table=True):
+    """Names and addresses of people: beside the ledger, because they must be erasable."""
+
+    __tablename__ = "directory"
+
+    org_id: UUID = Field(primary_key=True)
+    person_id: UUID = Field(primary_key=True)
+    name: str
+    email: str | None = None
+
+
+class CredentialRow(SQLModel, table=True):
+    """The digest of an API key. What the key may do is in the ledger; the key itself nowhere."""
+
+    __tablename__ = "credentials"
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    org_id: UUID = Field(index=True)
+    key_id: UUID
+
+
+class OperatorRow(SQLModel, table=True):
+    """The digest of an operator's key: it founds organisations, and may act in each of them."""
+
+    __tablename__ = "operators"
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    operator_id: UUID
+    created_at: datetime = moment()
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """The answer to a request, kept in the transaction of its events."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_age", "org_id", "created_at"),)
+
+    org_id: UUID = Field(primary_key=True)
+    credential: str = Field(primary_key=True)
+    route: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: int
+    headers: Any = Field(sa_column=Column(JSONB, nullable=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = moment()

@@ -1,0 +1,70 @@
+"""Every check-in, as it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from app.domain.key_result import CheckInRecorded
+from app.events.envelope import Recorded
+from app.events.tables import moment
+from app.projections.changes import Change, Insert, Projection, decimal_column
+
+
+class CheckInRow(SQLModel, table=True):
+    """`value` is a number, or 1 and 0 for a milestone reached and not."""
+
+    __tablename__ = "check_ins"
+    __table_args__ = (Index("ix_check_ins_key_result", "org_id", "key_result_id", "position"),)
+
+    org_id: UUID = Field(primary_key=True)
+    check_in_id: UUID = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    key_result_id: UUID
+    objective_id: UUID
+    cycle_id: UUID
+    value: Decimal | None = decimal_column(default=None, nullable=True)
+    is_milestone: bool
+    progress: Decimal | None = decimal_column(default=None, nullable=True)
+    confidence: Decimal | None = decimal_column(default=None, nullable=True)
+    health: str | None = None
+    note: str | None = None
+    next_steps: str | None = None
+    occurred_at: datetime = moment()
+    recorded_at: datetime = moment()
+    actor: str
+    source: str
+
+
+def project(recorded: Recorded) -> Iterator[Change]:
+    match recorded.event:
+        case CheckInRecorded(terms=terms) as event:
+            yield Insert(
+                CheckInRow(
+                    org_id=recorded.org_id,
+                    check_in_id=event.check_in_id,
+                    position=recorded.position,
+                    key_result_id=event.key_result_id,
+                    objective_id=event.objective_id,
+                    cycle_id=event.cycle_id,
+                    value=None if terms.value is None else Decimal(terms.value),
+                    is_milestone=isinstance(terms.value, bool),
+                    progress=event.progress,
+                    confidence=terms.confidence,
+                    health=terms.health,
+                    note=terms.note,
+                    next_steps=terms.next_steps,
+                    occurred_at=event.occurred_at,
+                    recorded_at=recorded.recorded_at,
+                    actor=recorded.meta.actor,
+                    source=recorded.meta.source,
+                )
+            )
+
+
+projection = Projection(CheckInRow, project)

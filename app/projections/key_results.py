@@ -1,0 +1,140 @@
+"""Key results, each with what its latest check-in says and what it was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from app.domain.key_result import (
+    CheckInRecorded,
+    KeyResultAmended,
+    KeyResultDrafted,
+    KeyResultEvent,
+    KeyResultRemoved,
+    KeyResultReset,
+    KeyResultScored,
+    KeyResultTerms,
+)
+from app.events.envelope import Recorded
+from app.events.tables import moment
+from app.projections.changes import (
+    Change,
+    Insert,
+    Projection,
+    Update,
+    decimal_column,
+    json_column,
+)
+
+
+class KeyResultRow(SQLModel, table=True):
+    """`value` is a number, or 1 and 0 for a milestone reached and not."""
+
+    __tablename__ = "key_results"
+    __table_args__ = (
+        Index("ix_key_results_cycle", "org_id", "cycle_id", "position"),
+        Index("ix_key_results_objective", "org_id", "objective_id"),
+    )
+
+    org_id: UUID = Field(primary_key=True)
+    key_result_id: UUID = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    version: int
+    cycle_id: UUID
+    objective_id: UUID
+    title: str
+    measure: Any = json_column()
+    weight: Decimal = decimal_column()
+    owner_kind: str | None = None
+    owner_id: UUID | None = None
+    removed: bool = False
+    value: Decimal | None = decimal_column(default=None, nullable=True)
+    progress: Decimal | None = decimal_column(default=None, nullable=True)
+    confidence: Decimal | None = decimal_column(default=None, nullable=True)
+    health: str | None = None
+    last_check_in_at: datetime | None = moment(default=None, nullable=True)
+    computed_score: Decimal | None = decimal_column(default=None, nullable=True)
+    score: Decimal | None = decimal_column(default=None, nullable=True)
+    score_formula: str | None = None
+    score_comment: str | None = None
+    adjustment_reason: str | None = None
+    choice: str | None = None
+    learning: str | None = None
+    previous_id: UUID | None = None
+    successor_id: UUID | None = None
+
+
+def _terms(terms: KeyResultTerms) -> dict[str, Any]:
+    return {
+        "title": terms.title,
+        "measure": terms.measure.model_dump(mode="json"),
+        "weight": terms.weight,
+        "owner_kind": terms.owner and terms.owner.kind,
+        "owner_id": terms.owner and terms.owner.id,
+    }
+
+
+def _standing(event: CheckInRecorded) -> dict[str, Any]:
+    """What of a check-in becomes the key result's standing: never what an older one says."""
+    said: dict[str, Any] = {}
+    if event.latest_value and event.terms.value is not None:
+        said |= {"value": Decimal(event.terms.value), "progress": event.progress}
+    if event.latest:
+        said["last_check_in_at"] = event.occurred_at
+        if event.terms.confidence is not None:
+            said["confidence"] = event.terms.confidence
+        if event.terms.health is not None:
+            said["health"] = event.terms.health
+    return said
+
+
+def project(recorded: Recorded) -> Iterator[Change]:
+    event = recorded.event
+    if not isinstance(event, KeyResultEvent):
+        return
+    changed: dict[str, Any] = {}
+    match event:
+        case KeyResultDrafted():
+            yield Insert(
+                KeyResultRow(
+                    org_id=recorded.org_id,
+                    key_result_id=event.key_result_id,
+                    position=recorded.position,
+                    version=recorded.version,
+                    cycle_id=event.cycle_id,
+                    objective_id=event.objective_id,
+                    **_terms(event.terms),
+                    previous_id=event.previous_id,
+                )
+            )
+            return
+        case KeyResultAmended():
+            changed = {**_terms(event.terms), "progress": event.progress}
+        case KeyResultRemoved():
+            changed = {"removed": True}
+        case CheckInRecorded():
+            changed = _standing(event)
+        case KeyResultScored():
+            changed = {
+                "computed_score": event.computed,
+                "score": event.score,
+                "score_formula": event.formula,
+                "score_comment": event.comment,
+                "adjustment_reason": event.adjustment_reason,
+            }
+        case KeyResultReset():
+            changed = {
+                "choice": event.choice,
+                "learning": event.learning,
+                "successor_id": event.successor_id,
+            }
+    yield Update(KeyResultRow, (event.key_result_id,), {**changed, "version": recorded.version})
+
+
+projection = Projection(KeyResultRow, project)
