@@ -70,9 +70,7 @@ async def check(conn: Connection, newest_migration: str, *, allow_undurable: boo
     """Raise DatabaseUnfit unless this database is new enough, migrated, durable and locked down."""
     version = int(await conn.fetchval("SHOW server_version_num")) // 10_000
     if version < OLDEST_POSTGRES:
-        raise DatabaseUnfit(
-            f"Postgres {version} is too old: {OLDEST_POSTGRES} or newer is needed."
-        )
+        raise DatabaseUnfit(f"Postgres {version} is too old: {OLDEST_POSTGRES} or newer is needed.")
     try:
         migrated = await conn.fetchval("SELECT version_num FROM alembic_version")
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):

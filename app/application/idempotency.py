@@ -39,9 +39,7 @@ class KeyInFlight(Exception):
 async def find(conn: Connection, org_id: UUID, once: Once) -> Answer | None:
     """The kept answer, or None and this transaction owns the key. Raises KeyReused, KeyInFlight."""
     lock = f"{org_id}\n{once.credential}\n{once.route}\n{once.key}"
-    if not await conn.fetchval(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", lock
-    ):
+    if not await conn.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", lock):
         raise KeyInFlight(once.key)
     row = await conn.fetchrow(
         "SELECT fingerprint, status, headers, body FROM idempotency_keys "
@@ -58,9 +56,7 @@ async def find(conn: Connection, org_id: UUID, once: Once) -> Answer | None:
     return Answer(row["status"], row["body"], {**row["headers"], "Idempotency-Replayed": "true"})
 
 
-async def keep(
-    conn: Connection, org_id: UUID, once: Once, answer: Answer, at: datetime
-) -> None:
+async def keep(conn: Connection, org_id: UUID, once: Once, answer: Answer, at: datetime) -> None:
     await conn.execute(
         "INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, "
         "headers, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",

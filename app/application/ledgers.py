@@ -42,11 +42,13 @@ class Reader:
     """An organisation at one point of its ledger.
 
     `at` is the moment shown: now, or the one asked for; what is overdue is overdue by it.
+    `present` are the live rows, for what has no history.
     """
 
     conn: Connection
     org_id: UUID
     rows: Rows
+    present: PostgresRows
     position: int
     at: datetime
     is_past: bool
@@ -157,9 +159,9 @@ class Ledgers:
                 head = await store.read_head(conn, org_id)
             except LedgerMissing as missing:
                 raise NotFound("organisation", org_id) from missing
+            present = PostgresRows(conn, org_id)
             if as_of is None:
-                rows = PostgresRows(conn, org_id)
-                yield Reader(conn, org_id, rows, head.position, head.at, is_past=False)
+                yield Reader(conn, org_id, present, present, head.position, head.at, is_past=False)
                 return
             if isinstance(as_of, int):
                 if not 1 <= as_of <= head.position:
@@ -179,7 +181,7 @@ class Ledgers:
                         "as_of lies before the organisation was founded.", pointer="as_of"
                     )
             past = await self._past(conn, org_id, position)
-            yield Reader(conn, org_id, past, position, moment, is_past=True)
+            yield Reader(conn, org_id, past, present, position, moment, is_past=True)
 
     async def _past(self, conn: Connection, org_id: UUID, position: int) -> MemoryRows:
         """What was true at a position never changes, so a replay may be kept."""

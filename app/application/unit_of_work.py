@@ -86,7 +86,7 @@ class UnitOfWork:
             name: await look_up(self, lookup.name, lookup.by(state, command))
             for name, lookup in lookups(type(command)).items()
         }
-        complete: Any = replace(command, **facts)
+        complete: Any = replace(command, at=self.at, **facts)
         events = DECIDERS[type(command)].decide(state, complete)
         return [await self._note(event) for event in events]
 

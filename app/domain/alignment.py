@@ -124,6 +124,8 @@ def _align(command: AlignObjective) -> AlignmentAgreed:
         )
     if command.unknown_people:
         raise NotFound("person", command.unknown_people[0], pointer="/agreed_by")
+    if command.existing is not None:
+        raise AlreadyExists("alignment", command.existing)
     cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
     objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
     if upstream.cycle.phase is Phase.CLOSED:
@@ -145,8 +147,6 @@ def _align(command: AlignObjective) -> AlignmentAgreed:
             "withdraw that alignment first.",
             pointer="/target/id",
         )
-    if command.existing is not None:
-        raise AlreadyExists("alignment", command.existing)
     return AlignmentAgreed(
         alignment_id=command.alignment_id,
         cycle_id=objective.cycle_id,

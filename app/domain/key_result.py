@@ -310,8 +310,6 @@ def _draft(command: DraftKeyResult) -> KeyResultDrafted:
 
 
 def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckInRecorded:
-    if command.existing is not None:
-        raise AlreadyExists("check-in", command.existing)
     terms = command.terms
     if terms.value is None and terms.confidence is None and terms.health is None and not terms.note:
         raise Refusal("Give at least one of value, confidence, health and note.", pointer="/value")
@@ -400,6 +398,9 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             _reason_if_committed(objective, command.reason)
             return [KeyResultRemoved(**ids, reason=command.reason)]
         case RecordCheckIn():
+            # First: a second delivery is one even when the cycle has gone on.
+            if command.existing is not None:
+                raise AlreadyExists("check-in", command.existing)
             cycle.allow(command, Phase.ACTIVE)
             objective.allow(command, Status.COMMITTED)
             return [_check_in(state, cycle, command)]

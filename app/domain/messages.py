@@ -50,11 +50,23 @@ class Event(Value):
         return Stream(self.category, getattr(self, self.key_field))
 
 
+class _Unknown:
+    def __repr__(self) -> str:
+        return "<not looked up>"
+
+
+_UNKNOWN: Any = _Unknown()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A wish, with everything needed to judge it: ids, the moment, and facts looked up for it."""
+    """A wish, with everything needed to judge it: ids, the moment, and facts looked up for it.
 
-    at: datetime
+    Whoever constructs a command states the wish; `at` and the facts are filled in under the
+    ledger's lock. Tests pass them like any other field.
+    """
+
+    at: datetime = _UNKNOWN
 
     category: ClassVar[str] = ""
 
@@ -62,14 +74,6 @@ class Command:
     def stream(self) -> Stream:
         """The aggregate this command is addressed to."""
         raise NotImplementedError
-
-
-class _Unknown:
-    def __repr__(self) -> str:
-        return "<not looked up>"
-
-
-_UNKNOWN: Any = _Unknown()
 
 
 @dataclass(frozen=True)

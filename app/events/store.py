@@ -177,9 +177,7 @@ async def read_streams(
     return streams
 
 
-async def read_page(
-    conn: Connection, org_id: UUID, wanted: Filter, limit: int
-) -> list[Recorded]:
+async def read_page(conn: Connection, org_id: UUID, wanted: Filter, limit: int) -> list[Recorded]:
     """Up to `limit` events in ledger order, after a position."""
     sql, arguments = _select(org_id, wanted)
     rows = await conn.fetch(f"{sql} LIMIT {limit:d}", *arguments)

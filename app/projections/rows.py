@@ -52,7 +52,7 @@ class Rows(Protocol):
 
 @cache
 def record_type(table: Row) -> Any:
-    return namedtuple(f"{table.__name__}Record", columns(table))  # noqa: PYI024
+    return namedtuple(f"{table.__name__}Record", columns(table))
 
 
 # Postgres ---------------------------------------------------------------------------------

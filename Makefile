@@ -1,0 +1,62 @@
+# Everything runs in .venv, made from the lock file; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: install
+install: $(INSTALLED) ## Make .venv with everything in it
+
+.PHONY: demo
+demo: $(INSTALLED) ## Serve a demonstration organisation from an embedded Postgres
+	@$(BIN)/okr serve --demo
+
+.PHONY: test
+test: $(INSTALLED) ## Run all tests
+	$(BIN)/python -m pytest -q
+
+.PHONY: check
+check: $(INSTALLED) ## Lint, format, types, import rules, OpenAPI drift
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m app.api.openapi --check
+	$(BIN)/openapi-spec-validator openapi/openapi.json
+
+.PHONY: fix
+fix: $(INSTALLED) ## Mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: openapi
+openapi: $(INSTALLED) ## Write openapi/ anew
+	$(BIN)/python -m app.api.openapi
+
+.PHONY: bench
+bench: $(INSTALLED) ## Measure a check-in over HTTP beside the same SQL
+	$(BIN)/python -m benchmarks.check_in
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile $(COMPILE) pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile $(COMPILE) --group dev pyproject.toml --output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove .venv and caches (not the data in .okr)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,400 @@
+"""What routes are given: a caller who may, a writer that commits, a reader of one moment."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from uuid_utils.compat import uuid7
+
+from app.api.problems import ApiProblem
+from app.application.idempotency import Answer, Once
+from app.application.keys import Caller, Keys
+from app.application.ledgers import Ledgers, Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.errors import NotFound
+from app.domain.messages import Command
+from app.domain.values import Moment
+from app.events.envelope import Meta
+from app.queries.views import Page, View
+
+T = TypeVar("T")
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    description="`Authorization: Bearer okr_...`, a key issued for the organisation.",
+)
+
+
+# Who asks ---------------------------------------------------------------------------------
+
+
+async def _caller(
+    request: Request,
+    presented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+) -> Caller:
+    keys: Keys = request.app.state.keys
+    caller = await keys.caller(presented.credentials) if presented else None
+    if caller is None:
+        raise ApiProblem(
+            "unauthenticated",
+            "The request carries no valid key: send `Authorization: Bearer KEY`.",
+            headers={"WWW-Authenticate": 'Bearer realm="okr-ledger"'},
+        )
+    return caller
+
+
+AnyCaller = Annotated[Caller, Depends(_caller)]
+
+
+def permit(caller: Caller, scope: Scope, org_id: UUID | None) -> None:
+    """Raise unless the caller may do this here. Another's organisation is as good as unknown."""
+    if org_id is not None and caller.org_id not in (None, org_id):
+        raise NotFound("organisation", org_id)
+    if scope not in caller.scopes:
+        raise ApiProblem("forbidden", f"The key lacks the scope {scope}.")
+
+
+# Headers and parameters -------------------------------------------------------------------
+
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})(?:[^0-9"][^"]*)?"?')
+_KEY = re.compile(r'"?([\x20-\x21\x23-\x7e]{1,255})"?')
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """The version in If-Match; None when there is no header, or it is `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(if_match.strip())
+    if found is None:
+        raise ApiProblem(
+            "bad-request", 'If-Match must be one ETag, such as "7".', pointer="If-Match"
+        )
+    return int(found[1])
+
+
+_position = TypeAdapter(int)
+_moment = TypeAdapter(Moment)
+
+
+def _as_of(value: Any) -> Any:
+    if isinstance(value, str):
+        if re.fullmatch(r"[0-9]{1,18}", value):
+            return _position.validate_python(int(value))
+        # In a query string a plus sign reads as a space.
+        return _moment.validate_python(value.replace(" ", "+"))
+    return value
+
+
+AsOf = Annotated[
+    Annotated[int | datetime | None, BeforeValidator(_as_of)],
+    Query(
+        description="Look back: a ledger position, or an RFC 3339 moment of recording.",
+        examples=["42", "2026-03-31T12:00:00Z"],
+        json_schema_extra={"type": "string"},
+    ),
+]
+
+
+# Reading ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Answers with what a query finds, in one consistent view."""
+
+    ledgers: Ledgers
+    org_id: UUID
+    as_of: int | datetime | None
+    if_none_match: str | None
+
+    async def __call__(
+        self, query: Callable[..., Awaitable[View]], *arguments: Any, **options: Any
+    ) -> Response:
+        async with self.ledgers.read(self.org_id, self.as_of) as reader:
+            view = await query(reader, *arguments, **options)
+        headers = {"Ledger-Position": str(reader.position)}
+        etag = getattr(view, "etag", None)
+        if etag is not None:
+            headers["ETag"] = etag
+            if self.if_none_match and _matches(self.if_none_match, etag):
+                return Response(status_code=304, headers=headers)
+        return json_response(view.model_dump_json().encode(), headers=headers)
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    given = (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
+    return any(tag in ("*", etag) for tag in given)
+
+
+def json_response(
+    body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(body, status, headers, "application/json")
+
+
+def reads(scope: Scope) -> Any:
+    """The dependency of a route that reads one organisation's state."""
+
+    async def dependency(
+        request: Request,
+        organization_id: UUID,
+        caller: AnyCaller,
+        as_of: AsOf = None,
+        if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
+    ) -> Read:
+        permit(caller, scope, organization_id)
+        return Read(request.app.state.ledgers, organization_id, as_of, if_none_match)
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+ReadState = Annotated[Read, reads(Scope.READ)]
+
+
+# Writing ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Runs a route's commands in one transaction, committed before it answers."""
+
+    ledgers: Ledgers
+    org_id: UUID
+    caller: Caller
+    meta: Meta
+    once: Once | None
+    expected: int | None
+    once_required: bool = False
+
+    async def __call__(
+        self,
+        work: Callable[[UnitOfWork], Awaitable[Answer]],
+        *,
+        founding: bool = False,
+        recognised: bool = False,
+    ) -> Response:
+        """`recognised`: a second delivery of the same thing would be told by its external id."""
+        if self.once_required and self.once is None and not recognised:
+            raise ApiProblem(
+                "idempotency-key-required",
+                "An integration retries by itself, so it must send an Idempotency-Key.",
+                pointer="Idempotency-Key",
+            )
+        answer = await self.ledgers.write(
+            self.org_id, self.meta, work, once=self.once, founding=founding
+        )
+        return json_response(answer.body, answer.status, answer.headers)
+
+    async def apply(
+        self,
+        command: Command,
+        query: Callable[..., Awaitable[View]],
+        *arguments: Any,
+        must_match: bool = False,
+    ) -> Response:
+        """Run one command, based on If-Match where there is one, and answer with the state after.
+
+        `must_match`: the change could overwrite another's, so it needs If-Match.
+        """
+        expected = self.require_version() if must_match else self.expected
+
+        async def work(unit: UnitOfWork) -> Answer:
+            await unit.execute(command, expected=expected)
+            return await answer(unit, query, *arguments)
+
+        return await self(work)
+
+    def require_version(self) -> int | None:
+        """For changes that could overwrite another's: raises 428 without If-Match."""
+        if self.expected is None:
+            raise ApiProblem(
+                "version-required", "Send the ETag that you read in If-Match.", pointer="If-Match"
+            )
+        return self.expected
+
+
+async def answer(
+    unit: UnitOfWork,
+    query: Callable[..., Awaitable[View]],
+    *arguments: Any,
+    status: int = 200,
+    location: str | None = None,
+) -> Answer:
+    """The state after a command, read in its own transaction."""
+    rows = await unit.rows()
+    reader = Reader(unit.conn, unit.org_id, rows, rows, unit.position, unit.at, is_past=False)
+    view = await query(reader, *arguments)
+    headers = {}
+    if etag := getattr(view, "etag", None):
+        headers["ETag"] = etag
+    if location:
+        headers["Location"] = location
+    return Answer(status, view.model_dump_json().encode(), headers)
+
+
+def _once(request: Request, caller: Caller, key: str | None, body: bytes) -> Once | None:
+    if key is None:
+        return None
+    shape = _KEY.fullmatch(key)
+    if shape is None:
+        raise ApiProblem(
+            "bad-request",
+            "Idempotency-Key must be 1 to 255 printable ASCII characters.",
+            pointer="Idempotency-Key",
+        )
+    fingerprint = hashlib.sha256(
+        b"\n".join((request.method.encode(), str(request.url.query).encode(), body))
+    ).digest()
+    route = f"{request.method} {request.url.path}"
+    return Once(caller.credential, route, shape[1], fingerprint)
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=257,
+        description="Makes a retry safe: the first answer is kept and given again.",
+    ),
+]
+
+
+async def meta_of(request: Request, caller: Caller, source: str = "api") -> Meta:
+    return Meta(caller.actor, source, request.scope.get("correlation_id") or uuid7())
+
+
+def writes(scope: Scope) -> Any:
+    """The dependency of a route that writes to one organisation's ledger."""
+
+    async def dependency(
+        request: Request,
+        organization_id: UUID,
+        caller: AnyCaller,
+        idempotency_key: IdempotencyKey = None,
+        if_match: Annotated[
+            str | None,
+            Header(max_length=100, description="The ETag that the change is based on."),
+        ] = None,
+    ) -> Write:
+        permit(caller, scope, organization_id)
+        return Write(
+            request.app.state.ledgers,
+            organization_id,
+            caller,
+            await meta_of(request, caller),
+            _once(request, caller, idempotency_key, await request.body()),
+            expected_version(if_match),
+            request.method == "POST" and caller.is_integration,
+        )
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+async def _founding(
+    request: Request, caller: AnyCaller, idempotency_key: IdempotencyKey = None
+) -> Write:
+    if not caller.is_operator:
+        raise ApiProblem("forbidden", "Only an operator's key founds organisations.")
+    once = _once(request, caller, idempotency_key, await request.body())
+    ledgers: Ledgers = request.app.state.ledgers
+    return Write(ledgers, uuid7(), caller, await meta_of(request, caller), once, None)
+
+
+_founding.scope = Scope.ORGANIZATION_WRITE  # type: ignore[attr-defined]
+Founding = Annotated[Write, Depends(_founding)]
+
+
+# Pages ------------------------------------------------------------------------------------
+
+DEFAULT_PAGE, LARGEST_PAGE = 50, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Where a page begins and how long it is. A token fits only the query that it came from."""
+
+    after: int
+    size: int
+    query: str
+    url: str
+
+    def page(self, rows: list[T], position: Callable[[T], int]) -> tuple[list[T], str | None]:
+        """The page's rows, of up to one more than fit, and the token of the next page."""
+        if len(rows) <= self.size:
+            return rows, None
+        shown = rows[: self.size]
+        token = json.dumps([position(shown[-1]), self.query], separators=(",", ":"))
+        return shown, base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+def _fingerprint(request: Request) -> str:
+    kept = sorted(
+        (k, v)
+        for k, v in request.query_params.multi_items()
+        if k not in ("page_token", "page_size")
+    )
+    content = json.dumps([request.url.path, kept])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+async def _paging(
+    request: Request,
+    page_size: Annotated[
+        int, Query(ge=1, description="At most 500; more is taken as 500.")
+    ] = DEFAULT_PAGE,
+    page_token: Annotated[str | None, Query(max_length=500)] = None,
+) -> Paging:
+    query = _fingerprint(request)
+    after = 0
+    if page_token is not None:
+        try:
+            padded = page_token + "=" * (-len(page_token) % 4)
+            after, of_query = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+            fits = of_query == query and isinstance(after, int) and 0 <= after < 2**62
+        except (ValueError, TypeError, RecursionError):
+            fits = False
+        if not fits:
+            raise ApiProblem(
+                "page-token",
+                "page_token belongs to another query, or is no token.",
+                pointer="page_token",
+            )
+    return Paging(after, min(page_size, LARGEST_PAGE), query, str(request.url))
+
+
+Pages = Annotated[Paging, Depends(_paging)]
+
+
+async def page_response(
+    read: Read,
+    request: Request,
+    paging: Paging,
+    fetch: Callable[[Reader, int, int], Awaitable[list[T]]],
+    show: Callable[[Reader, list[T]], Awaitable[list[Any]]],
+    position: Callable[[T], int],
+) -> Response:
+    """A page of a list: `fetch(reader, after, limit)` finds rows, `show` makes views of them."""
+    async with read.ledgers.read(read.org_id, read.as_of) as reader:
+        rows, token = paging.page(await fetch(reader, paging.after, paging.size + 1), position)
+        views = await show(reader, rows)
+    headers = {"Ledger-Position": str(reader.position)}
+    if token:
+        following = request.url.include_query_params(page_token=token)
+        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    page: BaseModel = Page[Any](items=views, next_page_token=token)
+    return json_response(page.model_dump_json(exclude_none=False).encode(), headers=headers)

@@ -1,0 +1,84 @@
+"""The OpenAPI document: written to `openapi/openapi.json`, and held against the app.
+
+`python -m app.api.openapi` writes it; with `--check` it says what differs and exits with 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.problems import Problem
+from app.application.import_document import schema as import_schema
+
+FILE = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with problem documents in place of its own validation errors."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        license_info=app.license_info,
+    )
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    for framework in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(framework, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {})
+    schemas["Problem"] = problem
+    imported = import_schema()
+    schemas |= {
+        name: _relocated(schema)
+        for name, schema in imported.pop("$defs", {}).items()
+        if name not in schemas
+    }
+    imported.pop("$schema", None)
+    imported.pop("$id", None)
+    schemas["ImportDocument"] = _relocated(imported)
+    app.openapi_schema = made
+    return made
+
+
+def _relocated(schema: Any) -> Any:
+    """References of a JSON Schema of its own, pointed at the document's components."""
+    if isinstance(schema, dict):
+        return {
+            key: value.replace("#/$defs/", "#/components/schemas/")
+            if key == "$ref" and isinstance(value, str)
+            else _relocated(value)
+            for key, value in schema.items()
+        }
+    return [_relocated(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def text(app: FastAPI) -> str:
+    return json.dumps(document(app), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    from app.main import create_app
+
+    current = text(create_app())
+    if "--check" in sys.argv[1:]:
+        if FILE.read_text() == current:
+            return 0
+        sys.stderr.write("openapi/openapi.json is not what the app serves: run `make openapi`.\n")
+        return 1
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(current)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

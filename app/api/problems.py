@@ -1,0 +1,430 @@
+"""Every error as an RFC 9457 problem document, from one table.
+
+A problem's `type` is a relative reference, `/problems/NAME`, which this server answers with what
+the problem means and how to mend it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from app.application.idempotency import KeyInFlight, KeyReused
+from app.application.ledgers import OutsideLedger
+from app.domain import errors
+from app.events.store import WrongExpectedVersion
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger(__name__)
+
+
+class ProblemKind(BaseModel):
+    """One line of the table: what a `type` stands for."""
+
+    name: str
+    status: int
+    title: str
+    mend: str
+
+
+_TABLE = [
+    ProblemKind(
+        name="malformed-json", status=400, title="The body is no JSON",
+        mend="Send one complete JSON document in UTF-8.",
+    ),
+    ProblemKind(
+        name="bad-request", status=400, title="The request cannot be read",
+        mend="See detail for what the server could not read.",
+    ),
+    ProblemKind(
+        name="page-token", status=400, title="The page token does not fit",
+        mend="Use next_page_token with the same query that it came from, or begin without one.",
+    ),
+    ProblemKind(
+        name="idempotency-key-required", status=400, title="An Idempotency-Key is needed",
+        mend="Send an Idempotency-Key header, so that a retry cannot act twice; a check-in may "
+        "carry its source and external_id instead.",
+    ),
+    ProblemKind(
+        name="unauthenticated", status=401, title="No valid key",
+        mend="Send `Authorization: Bearer KEY` with a key that is neither expired nor revoked.",
+    ),
+    ProblemKind(
+        name="forbidden", status=403, title="The key may not do this",
+        mend="Ask for a key with the scope named in detail.",
+    ),
+    ProblemKind(
+        name="not-found", status=404, title="There is no such thing",
+        mend="Check the id; ids of other organisations are unknown here.",
+    ),
+    ProblemKind(
+        name="method-not-allowed", status=405, title="The method does not apply here",
+        mend="Use one of the methods in the Allow header.",
+    ),
+    ProblemKind(
+        name="already-exists", status=409, title="It was recorded before",
+        mend="Use existing_id.",
+    ),
+    ProblemKind(
+        name="invalid-state", status=409, title="The state does not allow this command",
+        mend="See detail: it names the state, and the command that would work.",
+    ),
+    ProblemKind(
+        name="in-flight", status=409, title="A request with this Idempotency-Key is under way",
+        mend="Wait a moment and send the same request again.",
+    ),
+    ProblemKind(
+        name="stale-version", status=412, title="Somebody changed it meanwhile",
+        mend="Read it again, and repeat the change with the new ETag in If-Match.",
+    ),
+    ProblemKind(
+        name="too-large", status=413, title="The body is too large",
+        mend="Send less at once.",
+    ),
+    ProblemKind(
+        name="unsupported-media-type", status=415, title="The body is of another type",
+        mend="Send `Content-Type: application/json`.",
+    ),
+    ProblemKind(
+        name="invalid", status=422, title="A value is not valid",
+        mend="Each entry of errors points to a value and says what it must be.",
+    ),
+    ProblemKind(
+        name="refused", status=422, title="The command does not make sense here",
+        mend="See detail.",
+    ),
+    ProblemKind(
+        name="decision-refuses", status=422, title="A deployment decision forbids this",
+        mend="Follow the decision that is named, or decide anew: PUT .../deployment/{question}.",
+    ),
+    ProblemKind(
+        name="wrong-kind", status=422, title="The value does not fit the kind of key result",
+        mend="A metric takes a number, a milestone true or false.",
+    ),
+    ProblemKind(
+        name="alignment-loop", status=422, title="A goal would contribute to itself",
+        mend="Withdraw the alignment that leads back, or align elsewhere.",
+    ),
+    ProblemKind(
+        name="team-loop", status=422, title="A team would stand above itself",
+        mend="Choose a team that does not stand below this one.",
+    ),
+    ProblemKind(
+        name="outside-cycle", status=422, title="The moment lies outside the cycle",
+        mend="Choose a moment from the cycle's beginning up to now.",
+    ),
+    ProblemKind(
+        name="outside-ledger", status=422, title="The moment lies outside the ledger",
+        mend="Choose a position or a moment that the ledger has reached.",
+    ),
+    ProblemKind(
+        name="reason-missing", status=422, title="This change needs a reason",
+        mend="Say why: the history keeps it.",
+    ),
+    ProblemKind(
+        name="reset-incomplete", status=422, title="Key results are without a choice",
+        mend="Choose keep, modify or remove for each key result in missing.",
+    ),
+    ProblemKind(
+        name="idempotency-key-reused", status=422, title="The key was used for another request",
+        mend="Use a fresh Idempotency-Key for a different request.",
+    ),
+    ProblemKind(
+        name="document-invalid", status=422, title="The import document cannot be used",
+        mend="Each entry of errors points into the document; its schema is at /import.schema.json.",
+    ),
+    ProblemKind(
+        name="version-required", status=428, title="This change needs If-Match",
+        mend="Read the resource and send its ETag in If-Match, so that no change is lost.",
+    ),
+    ProblemKind(
+        name="internal", status=500, title="The server failed",
+        mend="Nothing was recorded. Report the correlation id.",
+    ),
+    ProblemKind(
+        name="unavailable", status=503, title="The database does not answer",
+        mend="Nothing was acknowledged. Try again after Retry-After seconds, with the same "
+        "Idempotency-Key.",
+    ),
+]  # fmt: skip
+
+KINDS: dict[str, ProblemKind] = {kind.name: kind for kind in _TABLE}
+
+_REFUSALS: dict[type[errors.Refusal], str] = {
+    errors.NotFound: "not-found",
+    errors.AlreadyExists: "already-exists",
+    errors.InvalidState: "invalid-state",
+    errors.DecisionRefuses: "decision-refuses",
+    errors.WrongKind: "wrong-kind",
+    errors.AlignmentLoop: "alignment-loop",
+    errors.TeamLoop: "team-loop",
+    errors.OutsideCycle: "outside-cycle",
+    errors.ReasonMissing: "reason-missing",
+    errors.ResetIncomplete: "reset-incomplete",
+    OutsideLedger: "outside-ledger",
+    errors.Refusal: "refused",
+}
+
+_HTTP = {
+    400: "bad-request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+
+class FieldError(BaseModel):
+    """Where in the request, as a JSON pointer (or a parameter's name), and what is wrong there."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. Further members depend on the type."""
+
+    type: str = Field(examples=["/problems/invalid-state"])
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class ApiProblem(Exception):
+    """A problem that only HTTP knows of."""
+
+    def __init__(
+        self,
+        name: str,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.name = name
+        self.detail = detail
+        self.pointer = pointer
+        self.headers = dict(headers or {})
+
+
+def render(
+    name: str,
+    detail: str,
+    *,
+    instance: str | None = None,
+    field_errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **facts: Any,
+) -> Response:
+    """A problem of the table as a response."""
+    kind = KINDS[name]
+    body: dict[str, Any] = {
+        "type": f"/problems/{name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+    }
+    if instance is not None:
+        body["instance"] = instance
+    if field_errors:
+        body["errors"] = list(field_errors)
+    body |= facts
+    # ASCII only: what a client sent (a lone surrogate, say) must not break the answer.
+    content = json.dumps(body, ensure_ascii=True, default=str).encode()
+    return Response(content, kind.status, dict(headers or {}), MEDIA_TYPE)
+
+
+def of_refusal(refusal: errors.Refusal) -> str:
+    """The name of a refusal's problem, its nearest class deciding."""
+    return next(_REFUSALS[cls] for cls in type(refusal).__mro__ if cls in _REFUSALS)
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    """From pydantic's location to a JSON pointer, or a parameter's name."""
+    where, *rest = location
+    if where == "body":
+        escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in rest)
+        return "".join(f"/{part}" for part in escaped)
+    return str(rest[-1]) if rest else str(where)
+
+
+def field_errors(found: Sequence[Any]) -> list[dict[str, str]]:
+    """What validation found, without what was sent: that may be secret, or unprintable."""
+    return [
+        {
+            "pointer": _pointer(error["loc"]),
+            "detail": str(error["msg"]).removeprefix("Value error, "),
+        }
+        for error in found[:100]
+    ]
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.Refusal)
+    facts = {**error.facts}
+    listed = facts.pop("errors", None)
+    if listed is None and error.pointer is not None:
+        listed = [{"pointer": error.pointer, "detail": error.detail}]
+    return render(
+        of_refusal(error), error.detail, instance=_path(request), field_errors=listed, **facts
+    )
+
+
+async def _api_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiProblem)
+    pointed = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else None
+    return render(
+        error.name,
+        error.detail,
+        instance=_path(request),
+        field_errors=pointed,
+        headers=error.headers,
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | ValidationError)
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return render(
+            "malformed-json", "The body is no complete JSON document.", instance=_path(request)
+        )
+    listed = field_errors(found)
+    summary = "; ".join(f"{one['pointer'] or '/'}: {one['detail']}" for one in listed[:3])
+    return render("invalid", summary, instance=_path(request), field_errors=listed)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = _HTTP.get(error.status_code)
+    if name is None:
+        name = "internal" if error.status_code >= 500 else "bad-request"
+    if error.status_code == 404:
+        detail = f"There is nothing at {_path(request)}."
+    elif error.status_code == 405:
+        detail = f"{request.method} does not apply to {_path(request)}."
+    else:
+        detail = str(error.detail or HTTPStatus(error.status_code).phrase)
+    return render(name, detail, instance=_path(request), headers=error.headers)
+
+
+async def _stale(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WrongExpectedVersion)
+    return render(
+        "stale-version",
+        f"{error.stream.category} {error.stream.id} is at version {error.actual}, "
+        f"If-Match expects {error.expected}.",
+        instance=_path(request),
+        current_version=error.actual,
+    )
+
+
+async def _key_reused(request: Request, error: Exception) -> Response:
+    return render(
+        "idempotency-key-reused",
+        "This Idempotency-Key was used with another body or path.",
+        instance=_path(request),
+    )
+
+
+async def _in_flight(request: Request, error: Exception) -> Response:
+    return render(
+        "in-flight",
+        "The first request with this Idempotency-Key is still under way.",
+        instance=_path(request),
+        headers={"Retry-After": "1"},
+    )
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    _log.error("database: %s", type(error).__name__)
+    return render(
+        "unavailable",
+        "The database did not answer in time.",
+        instance=_path(request),
+        headers={"Retry-After": "1"},
+    )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _log.error("unhandled error", exc_info=error)
+    return render("internal", "An unexpected error; it was logged.", instance=_path(request))
+
+
+def _path(request: Request) -> str:
+    return request.url.path
+
+
+# Database errors that a moment's waiting may heal.
+_OUTAGES: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.ReadOnlySQLTransactionError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+    app.add_exception_handler(errors.Refusal, _refusal)
+    app.add_exception_handler(ApiProblem, _api_problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(WrongExpectedVersion, _stale)
+    app.add_exception_handler(KeyReused, _key_reused)
+    app.add_exception_handler(KeyInFlight, _in_flight)
+    for outage in _OUTAGES:
+        app.add_exception_handler(outage, _unavailable)
+    app.add_exception_handler(Exception, _failed)
+
+
+def declared(*names: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route: its problems by status, each named in the description."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for name in dict.fromkeys(names):
+        kind = KINDS[name]
+        response = responses.setdefault(
+            kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        )
+        told = f"`/problems/{name}`: {kind.title}."
+        response["description"] = f"{response['description']} {told}".strip()
+    return responses
+
+
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+ALWAYS = ("unauthenticated", "forbidden", "not-found", "invalid", "internal", "unavailable")
+WRITES = (
+    *ALWAYS,
+    "malformed-json",
+    "idempotency-key-required",
+    "in-flight",
+    "already-exists",
+    "invalid-state",
+    "stale-version",
+    "too-large",
+    "refused",
+    "idempotency-key-reused",
+)

@@ -1,0 +1,112 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import IssueKeyBody
+from app.application.idempotency import Answer
+from app.application.keys import digest, keep_digest, make_key
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import IssueApiKey, RevokeApiKey, Scope
+from app.projections.api_keys import ApiKeyRow
+from app.queries import programme
+from app.queries.programme import ApiKeyView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/api-keys", tags=["api keys"])
+WriteKeys = Annotated[Write, writes(Scope.KEYS_WRITE)]
+
+
+class IssuedKeyView(ApiKeyView):
+    """The one time that the key itself is shown."""
+
+    key: str = Field(description="Keep it now: only its digest is stored.")
+
+
+@router.post(
+    "",
+    operation_id="issue_api_key",
+    status_code=201,
+    response_model=IssuedKeyView,
+    responses=declared(*WRITES),
+)
+async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: WriteKeys) -> Response:
+    """Issue a key with no more scopes than one's own. It is shown in this answer only.
+
+    A retry with the same Idempotency-Key is answered without the key: a secret is not kept.
+    """
+    key = make_key()
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("api_key")
+        await unit.execute(
+            IssueApiKey(
+                key_id=id,
+                name=body.name,
+                scopes=body.scopes,
+                held=write.caller.scopes,
+                person_id=body.person_id,
+                expires_at=body.expires_at,
+            )
+        )
+        digested = digest(key)
+        assert digested is not None, "a made key has the shape of one"
+        await keep_digest(unit.conn, organization_id, id, digested)
+        location = f"/v1/organizations/{organization_id}/api-keys/{id}"
+        return await answer(unit, programme.api_key, id, status=201, location=location)
+
+    response = await write(work)
+    if "Idempotency-Replayed" in response.headers:
+        return response
+    shown = IssuedKeyView(
+        **ApiKeyView.model_validate_json(bytes(response.body)).model_dump(), key=key
+    )
+    headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+    return Response(shown.model_dump_json(), 201, headers, "application/json")
+
+
+@router.get(
+    "",
+    operation_id="list_api_keys",
+    response_model=Page[ApiKeyView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_api_keys(
+    organization_id: UUID, request: Request, read: ReadState, paging: Pages
+) -> Response:
+    async def fetch(reader: Reader, after: int, limit: int) -> list[ApiKeyRow]:
+        return await reader.rows.select(ApiKeyRow, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[ApiKeyRow]) -> list[ApiKeyView]:
+        return [programme.api_key_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.get(
+    "/{key_id}",
+    operation_id="get_api_key",
+    response_model=ApiKeyView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_api_key(organization_id: UUID, key_id: UUID, read: ReadState) -> Response:
+    return await read(programme.api_key, key_id)
+
+
+@router.post(
+    "/{key_id}:revoke",
+    operation_id="revoke_api_key",
+    response_model=ApiKeyView,
+    responses=declared(*WRITES),
+)
+async def revoke_api_key(organization_id: UUID, key_id: UUID, write: WriteKeys) -> Response:
+    """The key stops working within a second."""
+    return await write.apply(RevokeApiKey(key_id=key_id), programme.api_key, key_id)

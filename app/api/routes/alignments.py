@@ -1,0 +1,105 @@
+"""Alignment: recorded agreements on what contributes to what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import AlignBody, ReasonBody
+from app.application.idempotency import Answer
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.alignment import AlignObjective, WithdrawAlignment
+from app.projections.alignments import AlignmentRow
+from app.queries import goals
+from app.queries.goals import AlignmentView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["alignments"])
+WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
+
+
+@router.post(
+    "/objectives/{objective_id}/alignments",
+    operation_id="align_objective",
+    status_code=201,
+    response_model=AlignmentView,
+    responses=declared(*WRITES, "alignment-loop", "decision-refuses"),
+)
+async def align_objective(
+    organization_id: UUID, objective_id: UUID, body: AlignBody, write: WriteObjectives
+) -> Response:
+    """Record the agreement that an objective contributes to a goal. It may have several."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("alignment")
+        command = AlignObjective(
+            alignment_id=id,
+            objective_id=objective_id,
+            target=body.target,
+            rationale=body.rationale,
+            why_now=body.why_now,
+            agreed_by=body.agreed_by,
+        )
+        await unit.execute(command)
+        location = f"/v1/organizations/{organization_id}/alignments/{id}"
+        return await answer(unit, goals.alignment, id, status=201, location=location)
+
+    return await write(work)
+
+
+@router.get(
+    "/alignments",
+    operation_id="list_alignments",
+    response_model=Page[AlignmentView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_alignments(
+    organization_id: UUID,
+    request: Request,
+    read: ReadState,
+    paging: Pages,
+    cycle_id: UUID | None = None,
+    objective_id: UUID | None = None,
+    target_id: UUID | None = None,
+    withdrawn: bool = False,
+) -> Response:
+    stated = {"cycle_id": cycle_id, "objective_id": objective_id, "target_id": target_id}
+    where = {name: value for name, value in stated.items() if value is not None}
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[AlignmentRow]:
+        standing = where if withdrawn else {**where, "withdrawn": False}
+        return await reader.rows.select(AlignmentRow, standing, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[AlignmentRow]) -> list[AlignmentView]:
+        return [goals.alignment_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.get(
+    "/alignments/{alignment_id}",
+    operation_id="get_alignment",
+    response_model=AlignmentView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadState) -> Response:
+    return await read(goals.alignment, alignment_id)
+
+
+@router.post(
+    "/alignments/{alignment_id}:withdraw",
+    operation_id="withdraw_alignment",
+    response_model=AlignmentView,
+    responses=declared(*WRITES),
+)
+async def withdraw_alignment(
+    organization_id: UUID, alignment_id: UUID, body: ReasonBody, write: WriteObjectives
+) -> Response:
+    command = WithdrawAlignment(alignment_id=alignment_id, reason=body.reason)
+    return await write.apply(command, goals.alignment, alignment_id)

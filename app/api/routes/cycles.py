@@ -1,0 +1,266 @@
+"""Phase 3: cycles, from planning to the reset into the next one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from uuid_utils.compat import uuid7
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
+from app.application.idempotency import Answer
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.cycle import (
+    BeginDrafting,
+    BeginReflection,
+    BeginScoring,
+    OpenCycle,
+    Phase,
+    PlanCycle,
+    RecordReflection,
+)
+from app.domain.reset import CloseCycle, ResetCycle
+from app.projections.cycles import CycleRow
+from app.projections.reflections import ReflectionRow
+from app.projections.warnings import WarningRow
+from app.queries import cycles, tree
+from app.queries.cycles import CycleView, ReflectionView, WarningView
+from app.queries.tree import MAX_DEPTH, TreeView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["cycles"])
+WriteCycles = Annotated[Write, writes(Scope.CYCLES_WRITE)]
+
+
+@router.post(
+    "",
+    operation_id="plan_cycle",
+    status_code=201,
+    response_model=CycleView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: WriteCycles) -> Response:
+    """Plan a cycle whose length fits a cadence decided."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("cycle")
+        await unit.execute(
+            PlanCycle(
+                cycle_id=id,
+                name=body.name,
+                starts_on=body.starts_on,
+                ends_on=body.ends_on,
+                parent_id=body.parent_id,
+                external=body.external,
+            )
+        )
+        location = f"/v1/organizations/{organization_id}/cycles/{id}"
+        return await answer(unit, cycles.cycle, id, status=201, location=location)
+
+    return await write(work)
+
+
+@router.get(
+    "",
+    operation_id="list_cycles",
+    response_model=Page[CycleView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_cycles(
+    organization_id: UUID,
+    request: Request,
+    read: ReadState,
+    paging: Pages,
+    phase: Phase | None = None,
+) -> Response:
+    where = {} if phase is None else {"phase": phase}
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[CycleRow]:
+        return await reader.rows.select(CycleRow, where, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[CycleRow]) -> list[CycleView]:
+        return [cycles.cycle_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.get(
+    "/{cycle_id}",
+    operation_id="get_cycle",
+    response_model=CycleView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_cycle(organization_id: UUID, cycle_id: UUID, read: ReadState) -> Response:
+    return await read(cycles.cycle, cycle_id)
+
+
+@router.get(
+    "/{cycle_id}/tree",
+    operation_id="get_tree",
+    response_model=TreeView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_tree(
+    organization_id: UUID,
+    cycle_id: UUID,
+    read: ReadState,
+    depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = MAX_DEPTH,
+) -> Response:
+    """Who contributes to what: nested objectives and key results with every figure."""
+    return await read(tree.tree, cycle_id, depth)
+
+
+@router.post(
+    "/{cycle_id}:begin-drafting",
+    operation_id="begin_drafting",
+    response_model=CycleView,
+    responses=declared(*WRITES),
+)
+async def begin_drafting(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    return await write.apply(BeginDrafting(cycle_id=cycle_id), cycles.cycle, cycle_id)
+
+
+@router.post(
+    "/{cycle_id}:open",
+    operation_id="open_cycle",
+    response_model=CycleView,
+    responses=declared(*WRITES),
+)
+async def open_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    """Begin execution: check-ins are taken, and the scoring decision is fixed for the cycle."""
+    return await write.apply(OpenCycle(cycle_id=cycle_id), cycles.cycle, cycle_id)
+
+
+@router.post(
+    "/{cycle_id}:begin-scoring",
+    operation_id="begin_scoring",
+    response_model=CycleView,
+    responses=declared(*WRITES),
+)
+async def begin_scoring(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    return await write.apply(BeginScoring(cycle_id=cycle_id), cycles.cycle, cycle_id)
+
+
+@router.post(
+    "/{cycle_id}:begin-reflection",
+    operation_id="begin_reflection",
+    response_model=CycleView,
+    responses=declared(*WRITES),
+)
+async def begin_reflection(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    return await write.apply(BeginReflection(cycle_id=cycle_id), cycles.cycle, cycle_id)
+
+
+@router.post(
+    "/{cycle_id}:close",
+    operation_id="close_cycle",
+    response_model=CycleView,
+    responses=declared(*WRITES),
+)
+async def close_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    """Close with nothing carried over; what is unscored is scored from its latest check-in."""
+    return await write.apply(CloseCycle(cycle_id=cycle_id), cycles.cycle, cycle_id)
+
+
+@router.post(
+    "/{cycle_id}:reset",
+    operation_id="reset_cycle",
+    response_model=CycleView,
+    responses=declared(*WRITES, "reset-incomplete", "decision-refuses"),
+)
+async def reset_cycle(
+    organization_id: UUID, cycle_id: UUID, body: ResetBody, write: WriteCycles
+) -> Response:
+    """Close the cycle and draft the next one from what is kept or modified.
+
+    Answers with the next cycle; its `previous_id` leads back.
+    """
+
+    async def work(unit: UnitOfWork) -> Answer:
+        next_id = unit.new_id("cycle")
+        command = ResetCycle(
+            cycle_id=cycle_id,
+            next_cycle_id=next_id,
+            next_cycle=body.next_cycle,
+            choices=body.choices,
+        )
+        await unit.execute(command, expected=write.expected)
+        return await answer(unit, cycles.cycle, next_id)
+
+    return await write(work)
+
+
+@router.post(
+    "/{cycle_id}/reflections",
+    operation_id="record_reflection",
+    status_code=201,
+    response_model=ReflectionView,
+    responses=declared(*WRITES),
+)
+async def record_reflection(
+    organization_id: UUID, cycle_id: UUID, body: ReflectionBody, write: WriteCycles
+) -> Response:
+    """What worked, what did not, what to change."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = uuid7()
+        command = RecordReflection(
+            cycle_id=cycle_id,
+            reflection_id=id,
+            team_id=body.team_id,
+            worked=body.worked,
+            did_not_work=body.did_not_work,
+            change=body.change,
+            external=body.external,
+        )
+        await unit.execute(command, expected=write.expected)
+        return await answer(unit, cycles.reflection, id, status=201)
+
+    return await write(work)
+
+
+@router.get(
+    "/{cycle_id}/reflections",
+    operation_id="list_reflections",
+    response_model=Page[ReflectionView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_reflections(
+    organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages
+) -> Response:
+    async def fetch(reader: Reader, after: int, limit: int) -> list[ReflectionRow]:
+        await cycles.row(reader, cycle_id)
+        here = {"cycle_id": cycle_id}
+        return await reader.rows.select(ReflectionRow, here, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[ReflectionRow]) -> list[ReflectionView]:
+        return [cycles.reflection_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.get(
+    "/{cycle_id}/warnings",
+    operation_id="list_warnings",
+    response_model=Page[WarningView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_warnings(
+    organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages
+) -> Response:
+    """What decisions in `warn` mode had to say about the cycle's goals."""
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[WarningRow]:
+        await cycles.row(reader, cycle_id)
+        here = {"cycle_id": cycle_id}
+        return await reader.rows.select(WarningRow, here, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[WarningRow]) -> list[WarningView]:
+        return [cycles.warning_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)

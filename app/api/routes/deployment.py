@@ -1,0 +1,91 @@
+"""Phase 1: the ten decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import Pages, ReadState, Write, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import MakeDecisionBody
+from app.application.ledgers import Reader
+from app.domain.access import Scope
+from app.domain.deployment import QUESTIONS, MakeDecision
+from app.domain.errors import NotFound, Refusal
+from app.projections.decisions import DecisionRow
+from app.queries import programme
+from app.queries.programme import AnswerView, DecisionView, DeploymentView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/deployment", tags=["deployment"])
+WriteDeployment = Annotated[Write, writes(Scope.DEPLOYMENT_WRITE)]
+
+
+@router.get(
+    "",
+    operation_id="get_deployment",
+    response_model=DeploymentView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_deployment(organization_id: UUID, read: ReadState) -> Response:
+    """All ten questions: what is decided, and what stands at its default."""
+    return await read(programme.deployment)
+
+
+@router.get(
+    "/decisions",
+    operation_id="list_decisions",
+    response_model=Page[DecisionView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_decisions(
+    organization_id: UUID, request: Request, read: ReadState, paging: Pages
+) -> Response:
+    """Every answer ever given, in order; a later one never rewrites an earlier one."""
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[DecisionRow]:
+        return await reader.rows.select(DecisionRow, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[DecisionRow]) -> list[DecisionView]:
+        return [programme.decision_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.get(
+    "/{question}",
+    operation_id="get_decision",
+    response_model=AnswerView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_decision(organization_id: UUID, question: str, read: ReadState) -> Response:
+    return await read(programme.decision, question)
+
+
+@router.put(
+    "/{question}",
+    operation_id="make_decision",
+    response_model=AnswerView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def make_decision(
+    organization_id: UUID, question: str, body: MakeDecisionBody, write: WriteDeployment
+) -> Response:
+    """Answer a question, or answer it anew. Commands are judged by it from now on."""
+    if question not in QUESTIONS:
+        raise NotFound("question", repr(question))
+    if body.decision.question != question:
+        raise Refusal(
+            f"The decision answers {body.decision.question!r}, the path asks {question!r}.",
+            pointer="/decision/question",
+        )
+
+    command = MakeDecision(
+        organization_id=organization_id,
+        decision=body.decision,
+        rationale=body.rationale,
+        decided_by=body.decided_by,
+    )
+    return await write.apply(command, programme.decision, question)

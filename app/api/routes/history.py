@@ -1,0 +1,181 @@
+"""History: events as they were recorded, and the proof that what is shown is what they say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api.dependencies import Pages, Read, json_response, page_response, reads
+from app.api.problems import ALWAYS, ApiProblem, declared
+from app.application import replay
+from app.application.ledgers import Reader
+from app.domain.access import Scope
+from app.domain.catalog import EVENTS, STREAMS
+from app.domain.messages import Stream
+from app.domain.values import Key
+from app.events.store import Filter
+from app.queries import cycles, history
+from app.queries.history import EventView
+from app.queries.views import Page, View
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["history"])
+ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
+
+Types = Annotated[
+    list[str] | None,
+    Query(alias="type", max_length=50, description="Only events of these types."),
+]
+Actor = Annotated[Key | None, Query(description="Only events by this actor, as recorded.")]
+StreamName = Annotated[
+    str | None,
+    Query(
+        alias="stream",
+        description="Only events of this stream: `category/id`.",
+        examples=["objective/01980000-0000-7000-8000-000000000001"],
+    ),
+]
+
+
+def _stream(name: str | None) -> Stream | None:
+    if name is None:
+        return None
+    category, _, id = name.partition("/")
+    try:
+        if category not in STREAMS:
+            raise ValueError(category)
+        return Stream(category, UUID(id))
+    except ValueError as error:
+        raise ApiProblem(
+            "invalid",
+            f"stream must be `category/id`, with a category of {', '.join(STREAMS)}.",
+            pointer="stream",
+        ) from error
+
+
+def _types(wanted: list[str] | None) -> list[str] | None:
+    unknown = sorted(set(wanted or ()) - set(EVENTS))
+    if unknown:
+        raise ApiProblem("invalid", f"There are no events of type {unknown[0]!r}.", pointer="type")
+    return wanted
+
+
+async def _page(
+    request: Request,
+    read: Read,
+    paging: Pages,
+    cycle_id: UUID | None,
+    types: list[str] | None,
+    actor: str | None,
+    stream: str | None,
+    after: int = 0,
+) -> Response:
+    wanted_types, wanted_stream = _types(types), _stream(stream)
+
+    async def fetch(reader: Reader, page_after: int, limit: int) -> list[EventView]:
+        if cycle_id is not None:
+            await cycles.row(reader, cycle_id)
+        wanted = Filter(
+            after=max(page_after, after),
+            up_to=reader.position,
+            cycle_id=cycle_id,
+            types=wanted_types,
+            actor=actor,
+            stream=wanted_stream,
+        )
+        return await history.events(reader, wanted, limit)
+
+    async def show(_: Reader, found: list[EventView]) -> list[EventView]:
+        return found
+
+    return await page_response(read, request, paging, fetch, show, lambda event: event.position)
+
+
+@router.get(
+    "/cycles/{cycle_id}/history",
+    operation_id="get_cycle_history",
+    response_model=Page[EventView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def get_cycle_history(
+    organization_id: UUID,
+    cycle_id: UUID,
+    request: Request,
+    read: ReadHistory,
+    paging: Pages,
+    types: Types = None,
+    actor: Actor = None,
+    stream: StreamName = None,
+) -> Response:
+    """Every event of a cycle, in ledger order."""
+    return await _page(request, read, paging, cycle_id, types, actor, stream)
+
+
+@router.get(
+    "/events",
+    operation_id="list_events",
+    response_model=Page[EventView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_events(
+    organization_id: UUID,
+    request: Request,
+    read: ReadHistory,
+    paging: Pages,
+    after: Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")] = 0,
+    types: Types = None,
+    actor: Actor = None,
+    stream: StreamName = None,
+) -> Response:
+    """The whole ledger after a position. Positions have no gaps, so a reader misses nothing."""
+    return await _page(request, read, paging, None, types, actor, stream, after)
+
+
+class LedgerView(View):
+    """The head of a ledger: its last position, and the database's clock."""
+
+    head: int
+    at: datetime
+
+
+class VerdictView(View):
+    """`differences` is empty when the live rows are exactly what the events say."""
+
+    position: int
+    rows: int
+    identical: bool
+    differences: list[str]
+
+
+@router.get(
+    "/ledger",
+    operation_id="get_ledger",
+    response_model=LedgerView,
+    responses=declared(*ALWAYS),
+)
+async def get_ledger(organization_id: UUID, read: ReadHistory) -> Response:
+    async def head(reader: Reader) -> LedgerView:
+        return LedgerView(head=reader.position, at=reader.at)
+
+    return await read(head)
+
+
+@router.get(
+    "/ledger:verify",
+    operation_id="verify_ledger",
+    response_model=VerdictView,
+    responses=declared(*ALWAYS),
+)
+async def verify_ledger(organization_id: UUID, read: ReadHistory) -> Response:
+    """Replay every event, and compare with every live row and every hash."""
+    async with read.ledgers.read(organization_id) as reader:
+        verdict = await replay.verify(reader.conn, organization_id)
+    view = VerdictView(
+        position=verdict.position,
+        rows=verdict.rows,
+        identical=not verdict.differences,
+        differences=list(verdict.differences),
+    )
+    return json_response(view.model_dump_json().encode())

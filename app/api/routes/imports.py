@@ -1,0 +1,51 @@
+"""Import of a whole cycle from one document."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api.dependencies import Write, json_response, writes
+from app.api.problems import WRITES, declared
+from app.application.import_document import ImportDocument, parse
+from app.application.importing import ImportReport, run_import
+from app.domain.access import Scope
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/imports", tags=["imports"])
+WriteImports = Annotated[Write, writes(Scope.IMPORTS_WRITE)]
+
+
+@router.post(
+    "",
+    operation_id="import_document",
+    response_model=ImportReport,
+    responses=declared(*WRITES, "document-invalid"),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/ImportDocument"}}
+            },
+        }
+    },
+)
+async def import_document(
+    organization_id: UUID,
+    request: Request,
+    write: WriteImports,
+    dry_run: Annotated[bool, Query(description="Say what would happen; record nothing.")] = False,
+) -> Response:
+    """Import owners, objectives, key results, check-ins and scores, item by item.
+
+    Each item goes through the same commands as elsewhere. What is there already stays as it is,
+    so that an import may be repeated; it needs no Idempotency-Key.
+    """
+    document: ImportDocument = parse(await request.body())
+    report = await run_import(
+        write.ledgers, organization_id, document, meta=write.meta, dry_run=dry_run
+    )
+    return json_response(
+        report.model_dump_json().encode(), headers={"Ledger-Position": str(report.position)}
+    )

@@ -1,0 +1,222 @@
+"""Key results, their check-ins and scores."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from uuid_utils.compat import uuid7
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import (
+    AmendKeyResultBody,
+    CheckInBody,
+    OptionalReasonBody,
+    ScoreBody,
+    narrow,
+    patched,
+)
+from app.application.idempotency import Answer
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.errors import NotFound
+from app.domain.key_result import (
+    AmendKeyResult,
+    CheckInTerms,
+    KeyResultTerms,
+    RecordCheckIn,
+    RemoveKeyResult,
+    ScoreKeyResult,
+)
+from app.projections.check_ins import CheckInRow
+from app.projections.key_results import KeyResultRow
+from app.queries import goals
+from app.queries.goals import CheckInView, KeyResultView, ScoreView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/key-results")
+WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
+WriteCheckIns = Annotated[Write, writes(Scope.CHECK_INS_WRITE)]
+WriteScores = Annotated[Write, writes(Scope.SCORES_WRITE)]
+
+
+@router.get(
+    "",
+    operation_id="list_key_results",
+    tags=["key results"],
+    response_model=Page[KeyResultView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_key_results(
+    organization_id: UUID,
+    request: Request,
+    read: ReadState,
+    paging: Pages,
+    cycle_id: UUID | None = None,
+    objective_id: UUID | None = None,
+    removed: bool = False,
+) -> Response:
+    stated = {"cycle_id": cycle_id, "objective_id": objective_id}
+    where = {name: value for name, value in stated.items() if value is not None}
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[KeyResultRow]:
+        live = where if removed else {**where, "removed": False}
+        return await reader.rows.select(KeyResultRow, live, after=after, limit=limit)
+
+    return await page_response(
+        read, request, paging, fetch, goals.key_results, lambda row: row.position
+    )
+
+
+@router.get(
+    "/{key_result_id}",
+    operation_id="get_key_result",
+    tags=["key results"],
+    response_model=KeyResultView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_key_result(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
+    return await read(goals.key_result, key_result_id)
+
+
+@router.patch(
+    "/{key_result_id}",
+    operation_id="amend_key_result",
+    tags=["key results"],
+    response_model=KeyResultView,
+    responses=declared(*WRITES, "version-required", "reason-missing"),
+)
+async def amend_key_result(
+    organization_id: UUID, key_result_id: UUID, body: AmendKeyResultBody, write: WriteObjectives
+) -> Response:
+    """Change a key result. Once its objective is committed, a reason is needed, and kept."""
+    expected = write.require_version()
+
+    async def work(unit: UnitOfWork) -> Answer:
+        current = await unit.state("key_result", key_result_id)
+        if current is None:
+            raise NotFound("key result", key_result_id)
+        command = AmendKeyResult(
+            key_result_id=key_result_id,
+            terms=patched(KeyResultTerms, current.terms, body),
+            reason=body.reason,
+        )
+        await unit.execute(command, expected=expected)
+        return await answer(unit, goals.key_result, key_result_id)
+
+    return await write(work)
+
+
+@router.post(
+    "/{key_result_id}:remove",
+    operation_id="remove_key_result",
+    tags=["key results"],
+    response_model=KeyResultView,
+    responses=declared(*WRITES, "reason-missing"),
+)
+async def remove_key_result(
+    organization_id: UUID, key_result_id: UUID, body: OptionalReasonBody, write: WriteObjectives
+) -> Response:
+    """Take a key result out of its objective; its history stays."""
+    command = RemoveKeyResult(key_result_id=key_result_id, reason=body.reason)
+    return await write.apply(command, goals.key_result, key_result_id)
+
+
+@router.post(
+    "/{key_result_id}/check-ins",
+    operation_id="record_check_in",
+    tags=["check-ins"],
+    status_code=201,
+    response_model=CheckInView,
+    responses=declared(*WRITES, "wrong-kind", "outside-cycle"),
+)
+async def record_check_in(
+    organization_id: UUID, key_result_id: UUID, body: CheckInBody, write: WriteCheckIns
+) -> Response:
+    """Check in: a value, how likely the target is, how it goes, and what is next."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = uuid7()
+        command = RecordCheckIn(
+            key_result_id=key_result_id,
+            check_in_id=id,
+            terms=narrow(CheckInTerms, body),
+            occurred_at=body.occurred_at or unit.at,
+            external=body.external,
+        )
+        await unit.execute(command, expected=write.expected)
+        location = f"/v1/organizations/{organization_id}/check-ins/{id}"
+        return await answer(unit, goals.check_in, id, status=201, location=location)
+
+    return await write(work, recognised=body.external is not None)
+
+
+@router.get(
+    "/{key_result_id}/check-ins",
+    operation_id="list_check_ins",
+    tags=["check-ins"],
+    response_model=Page[CheckInView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_check_ins(
+    organization_id: UUID, key_result_id: UUID, request: Request, read: ReadState, paging: Pages
+) -> Response:
+    """Every check-in on a key result, in the order in which they were recorded."""
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[CheckInRow]:
+        if await reader.rows.get(KeyResultRow, key_result_id) is None:
+            raise NotFound("key result", key_result_id)
+        of_this = {"key_result_id": key_result_id}
+        return await reader.rows.select(CheckInRow, of_this, after=after, limit=limit)
+
+    async def show(_: Reader, rows: list[CheckInRow]) -> list[CheckInView]:
+        return [goals.check_in_view(row) for row in rows]
+
+    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+
+
+@router.put(
+    "/{key_result_id}/score",
+    operation_id="score_key_result",
+    tags=["scores"],
+    response_model=ScoreView,
+    responses=declared(*WRITES, "reason-missing"),
+)
+async def score_key_result(
+    organization_id: UUID, key_result_id: UUID, body: ScoreBody, write: WriteScores
+) -> Response:
+    """Give the final score. Where it differs from the computed one, say why; both are kept."""
+    command = ScoreKeyResult(
+        key_result_id=key_result_id,
+        score=body.score,
+        comment=body.comment,
+        adjustment_reason=body.adjustment_reason,
+    )
+    return await write.apply(command, goals.score, key_result_id)
+
+
+@router.get(
+    "/{key_result_id}/score",
+    operation_id="get_score",
+    tags=["scores"],
+    response_model=ScoreView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_score(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
+    return await read(goals.score, key_result_id)
+
+
+check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", tags=["check-ins"])
+
+
+@check_ins.get(
+    "/{check_in_id}",
+    operation_id="get_check_in",
+    response_model=CheckInView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState) -> Response:
+    return await read(goals.check_in, check_in_id)

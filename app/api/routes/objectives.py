@@ -1,0 +1,223 @@
+"""Objectives."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import (
+    DraftKeyResultBody,
+    DraftObjectiveBody,
+    ReasonBody,
+    ResultBody,
+    ReviseObjectiveBody,
+    narrow,
+    patched,
+)
+from app.application.idempotency import Answer
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.errors import NotFound
+from app.domain.key_result import DraftKeyResult, KeyResultTerms
+from app.domain.objective import (
+    AbandonObjective,
+    CommitObjective,
+    DraftObjective,
+    ObjectiveTerms,
+    ProposeObjective,
+    ReportResult,
+    ReviseObjective,
+    Status,
+)
+from app.projections.objectives import ObjectiveRow
+from app.queries import goals
+from app.queries.goals import KeyResultView, ObjectiveView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/objectives", tags=["objectives"])
+WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
+
+
+def _draft_key_result(
+    unit: UnitOfWork, objective_id: UUID, body: DraftKeyResultBody
+) -> DraftKeyResult:
+    return DraftKeyResult(
+        key_result_id=unit.new_id("key_result"),
+        objective_id=objective_id,
+        terms=narrow(KeyResultTerms, body),
+        external=body.external,
+    )
+
+
+@router.post(
+    "",
+    operation_id="draft_objective",
+    status_code=201,
+    response_model=ObjectiveView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def draft_objective(
+    organization_id: UUID, body: DraftObjectiveBody, write: WriteObjectives
+) -> Response:
+    """Draft an objective, with its key results if they are known: all or nothing."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("objective")
+        await unit.execute(
+            DraftObjective(
+                objective_id=id,
+                cycle_id=body.cycle_id,
+                owner=body.owner,
+                terms=narrow(ObjectiveTerms, body),
+                external=body.external,
+            )
+        )
+        for key_result in body.key_results:
+            await unit.execute(_draft_key_result(unit, id, key_result))
+        location = f"/v1/organizations/{organization_id}/objectives/{id}"
+        return await answer(unit, goals.objective, id, status=201, location=location)
+
+    return await write(work)
+
+
+@router.get(
+    "",
+    operation_id="list_objectives",
+    response_model=Page[ObjectiveView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_objectives(
+    organization_id: UUID,
+    request: Request,
+    read: ReadState,
+    paging: Pages,
+    cycle_id: UUID | None = None,
+    owner_id: UUID | None = None,
+    status: Status | None = None,
+) -> Response:
+    stated = {"cycle_id": cycle_id, "owner_id": owner_id, "status": status}
+    where = {name: value for name, value in stated.items() if value is not None}
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[ObjectiveRow]:
+        return await reader.rows.select(ObjectiveRow, where, after=after, limit=limit)
+
+    return await page_response(
+        read, request, paging, fetch, goals.objectives, lambda row: row.position
+    )
+
+
+@router.get(
+    "/{objective_id}",
+    operation_id="get_objective",
+    response_model=ObjectiveView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_objective(organization_id: UUID, objective_id: UUID, read: ReadState) -> Response:
+    return await read(goals.objective, objective_id)
+
+
+@router.patch(
+    "/{objective_id}",
+    operation_id="revise_objective",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES, "version-required", "reason-missing"),
+)
+async def revise_objective(
+    organization_id: UUID, objective_id: UUID, body: ReviseObjectiveBody, write: WriteObjectives
+) -> Response:
+    """Change what is said of an objective. Once it is committed, a reason is needed."""
+    expected = write.require_version()
+
+    async def work(unit: UnitOfWork) -> Answer:
+        current = await unit.state("objective", objective_id)
+        if current is None:
+            raise NotFound("objective", objective_id)
+        command = ReviseObjective(
+            objective_id=objective_id,
+            terms=patched(ObjectiveTerms, current.terms, body),
+            reason=body.reason,
+        )
+        await unit.execute(command, expected=expected)
+        return await answer(unit, goals.objective, objective_id)
+
+    return await write(work)
+
+
+@router.post(
+    "/{objective_id}:propose",
+    operation_id="propose_objective",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES),
+)
+async def propose_objective(
+    organization_id: UUID, objective_id: UUID, write: WriteObjectives
+) -> Response:
+    command = ProposeObjective(objective_id=objective_id)
+    return await write.apply(command, goals.objective, objective_id)
+
+
+@router.post(
+    "/{objective_id}:commit",
+    operation_id="commit_objective",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def commit_objective(
+    organization_id: UUID, objective_id: UUID, write: WriteObjectives
+) -> Response:
+    """Commit: from now on, changes need a reason, and check-ins are taken once the cycle is open."""
+    command = CommitObjective(objective_id=objective_id)
+    return await write.apply(command, goals.objective, objective_id)
+
+
+@router.post(
+    "/{objective_id}:abandon",
+    operation_id="abandon_objective",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES),
+)
+async def abandon_objective(
+    organization_id: UUID, objective_id: UUID, body: ReasonBody, write: WriteObjectives
+) -> Response:
+    command = AbandonObjective(objective_id=objective_id, reason=body.reason)
+    return await write.apply(command, goals.objective, objective_id)
+
+
+@router.post(
+    "/{objective_id}:report-result",
+    operation_id="report_result",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES),
+)
+async def report_result(
+    organization_id: UUID, objective_id: UUID, body: ResultBody, write: WriteObjectives
+) -> Response:
+    """Say in words what came of the objective as a whole. It is no score."""
+    command = ReportResult(objective_id=objective_id, text=body.text)
+    return await write.apply(command, goals.objective, objective_id)
+
+
+@router.post(
+    "/{objective_id}/key-results",
+    operation_id="draft_key_result",
+    tags=["key results"],
+    status_code=201,
+    response_model=KeyResultView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def draft_key_result(
+    organization_id: UUID, objective_id: UUID, body: DraftKeyResultBody, write: WriteObjectives
+) -> Response:
+    async def work(unit: UnitOfWork) -> Answer:
+        command = _draft_key_result(unit, objective_id, body)
+        await unit.execute(command)
+        id = command.key_result_id
+        location = f"/v1/organizations/{organization_id}/key-results/{id}"
+        return await answer(unit, goals.key_result, id, status=201, location=location)
+
+    return await write(work)

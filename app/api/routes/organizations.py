@@ -1,0 +1,89 @@
+"""Organisations."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import (
+    AnyCaller,
+    Founding,
+    ReadState,
+    Write,
+    answer,
+    json_response,
+    writes,
+)
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import FoundOrganizationBody, RenameOrganizationBody
+from app.application.idempotency import Answer
+from app.application.keys import visible_organizations
+from app.application.ledgers import Ledgers
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.organization import FoundOrganization, RenameOrganization
+from app.queries import programme
+from app.queries.programme import OrganizationView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
+WriteOrganization = Annotated[Write, writes(Scope.ORGANIZATION_WRITE)]
+
+
+@router.post(
+    "",
+    operation_id="found_organization",
+    status_code=201,
+    response_model=OrganizationView,
+    responses=declared(*WRITES),
+)
+async def found_organization(body: FoundOrganizationBody, write: Founding) -> Response:
+    """Found an organisation, with a ledger of its own. For operators."""
+    id = write.org_id
+
+    async def work(unit: UnitOfWork) -> Answer:
+        await unit.execute(FoundOrganization(organization_id=id, name=body.name))
+        return await answer(
+            unit, programme.organization, status=201, location=f"/v1/organizations/{id}"
+        )
+
+    return await write(work, founding=True)
+
+
+@router.get(
+    "",
+    operation_id="list_organizations",
+    response_model=Page[OrganizationView],
+    responses=declared("unauthenticated", "invalid", "internal", "unavailable"),
+)
+async def list_organizations(request: Request, caller: AnyCaller) -> Response:
+    """The organisations that this key may see: all for an operator, else its own."""
+    ledgers: Ledgers = request.app.state.ledgers
+    rows = await visible_organizations(ledgers.pool, caller)
+    page = Page[OrganizationView](items=[programme.organization_view(row) for row in rows])
+    return json_response(page.model_dump_json().encode())
+
+
+@router.get(
+    "/{organization_id}",
+    operation_id="get_organization",
+    response_model=OrganizationView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_organization(organization_id: UUID, read: ReadState) -> Response:
+    return await read(programme.organization)
+
+
+@router.patch(
+    "/{organization_id}",
+    operation_id="rename_organization",
+    response_model=OrganizationView,
+    responses=declared(*WRITES, "version-required"),
+)
+async def rename_organization(
+    organization_id: UUID, body: RenameOrganizationBody, write: WriteOrganization
+) -> Response:
+    command = RenameOrganization(organization_id=organization_id, name=body.name)
+    return await write.apply(command, programme.organization, must_match=True)

@@ -1,0 +1,93 @@
+"""People."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.problems import ALWAYS, WRITES, declared
+from app.api.schemas import RegisterPersonBody
+from app.application.directory import enter
+from app.application.idempotency import Answer
+from app.application.ledgers import Reader
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.person import RecordDeparture, RegisterPerson
+from app.projections.people import PersonRow
+from app.queries import programme
+from app.queries.programme import PersonView
+from app.queries.views import Page
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/people", tags=["people"])
+WritePeople = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
+
+
+@router.post(
+    "",
+    operation_id="register_person",
+    status_code=201,
+    response_model=PersonView,
+    responses=declared(*WRITES),
+)
+async def register_person(
+    organization_id: UUID, body: RegisterPersonBody, write: WritePeople
+) -> Response:
+    """Register a person. Name and address go to the directory, never into the ledger."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("person")
+        await unit.execute(RegisterPerson(person_id=id, external=body.external))
+        await enter(unit.conn, organization_id, id, body.name, body.email)
+        location = f"/v1/organizations/{organization_id}/people/{id}"
+        return await answer(unit, programme.person, id, status=201, location=location)
+
+    return await write(work)
+
+
+@router.get(
+    "",
+    operation_id="list_people",
+    response_model=Page[PersonView],
+    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+)
+async def list_people(
+    organization_id: UUID,
+    request: Request,
+    read: ReadState,
+    paging: Pages,
+    active: bool | None = None,
+) -> Response:
+    where = {} if active is None else {"active": active}
+
+    async def fetch(reader: Reader, after: int, limit: int) -> list[PersonRow]:
+        return await reader.rows.select(PersonRow, where, after=after, limit=limit)
+
+    return await page_response(
+        read, request, paging, fetch, programme.people, lambda row: row.position
+    )
+
+
+@router.get(
+    "/{person_id}",
+    operation_id="get_person",
+    response_model=PersonView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def get_person(organization_id: UUID, person_id: UUID, read: ReadState) -> Response:
+    return await read(programme.person, person_id)
+
+
+@router.post(
+    "/{person_id}:depart",
+    operation_id="record_departure",
+    response_model=PersonView,
+    responses=declared(*WRITES),
+)
+async def record_departure(organization_id: UUID, person_id: UUID, write: WritePeople) -> Response:
+    """The person leaves the organisation. What they did stays theirs."""
+
+    command = RecordDeparture(person_id=person_id)
+    return await write.apply(command, programme.person, person_id)

@@ -1,0 +1,170 @@
+"""API keys: made once, shown once, and kept as nothing but a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from app.domain.access import Scope
+from app.events import store
+from app.events.store import Connection
+from app.projections.api_keys import ApiKeyRow
+from app.projections.organizations import OrganizationRow
+from app.projections.rows import PostgresRows
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SHAPE = re.compile(r"okr_([a-z]{2,10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
+# Revocation takes effect within a second: nothing is believed for longer.
+_BELIEVED_SECONDS = 0.5
+_BELIEVED_MAX = 10_000
+
+
+def _base62(number: int, width: int) -> str:
+    digits = ""
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits = _ALPHABET[digit] + digits
+    return digits
+
+
+def make_key(environment: str = "live") -> str:
+    """`okr_<environment>_<32 characters of entropy><6 of checksum>`."""
+    entropy = "".join(secrets.choice(_ALPHABET) for _ in range(32))
+    return f"okr_{environment}_{entropy}{_checksum(entropy)}"
+
+
+def _checksum(entropy: str) -> str:
+    return _base62(zlib.crc32(entropy.encode()), 6)
+
+
+def digest(key: str) -> bytes | None:
+    """SHA-256 of a key; None for what cannot be one, so that typing errors cost no look-up."""
+    shape = _SHAPE.fullmatch(key)
+    if shape is None or _checksum(shape[2]) != shape[3]:
+        return None
+    return hashlib.sha256(key.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking. An operator may act in every organisation, a key in its own."""
+
+    actor: str
+    credential: str
+    scopes: frozenset[Scope]
+    org_id: UUID | None
+    digest: bytes
+    expires_at: datetime | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        return self.org_id is None
+
+    @property
+    def is_integration(self) -> bool:
+        """A key that stands for no person."""
+        return self.actor.startswith("key/")
+
+
+class Keys:
+    """Tells callers by their keys."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+        self._believed: dict[bytes, tuple[float, Caller | None]] = {}
+
+    async def caller(self, key: str) -> Caller | None:
+        """Whose key this is; None when it is unknown, expired or revoked."""
+        digested = digest(key)
+        if digested is None:
+            return None
+        now = time.monotonic()
+        believed = self._believed.get(digested)
+        if believed is None or believed[0] < now:
+            if len(self._believed) >= _BELIEVED_MAX:
+                self._believed.clear()
+            believed = (now + _BELIEVED_SECONDS, await self._look_up(digested))
+            self._believed[digested] = believed
+        caller = believed[1]
+        if caller and caller.expires_at and caller.expires_at <= datetime.now(UTC):
+            return None
+        return caller
+
+    async def _look_up(self, digested: bytes) -> Caller | None:
+        async with self._pool.acquire() as conn, conn.transaction(readonly=True):
+            await hold_key(conn, digested)
+            operator = await conn.fetchval(
+                "SELECT operator_id FROM operators WHERE digest = $1", digested
+            )
+            if operator is not None:
+                name = f"operator/{operator}"
+                return Caller(name, name, frozenset(Scope), None, digested)
+            credential = await conn.fetchrow(
+                "SELECT org_id, key_id FROM credentials WHERE digest = $1", digested
+            )
+            if credential is None:
+                return None
+            org_id, key_id = credential["org_id"], credential["key_id"]
+            await store.as_organization(conn, org_id)
+            row = await PostgresRows(conn, org_id).get(ApiKeyRow, key_id)
+            if row is None or row.revoked_at is not None:
+                return None
+            actor = f"person/{row.person_id}" if row.person_id else f"key/{key_id}"
+            scopes = frozenset(Scope(scope) for scope in row.scopes)
+            return Caller(actor, f"key/{key_id}", scopes, org_id, digested, row.expires_at)
+
+
+async def visible_organizations(
+    pool: asyncpg.Pool[asyncpg.Record], caller: Caller
+) -> list[OrganizationRow]:
+    """The organisations that row-level security shows to whoever holds this key, oldest first."""
+    async with pool.acquire() as conn, conn.transaction(readonly=True):
+        await hold_key(conn, caller.digest)
+        if caller.org_id is not None:
+            await store.as_organization(conn, caller.org_id)
+        rows = await conn.fetch("SELECT * FROM organizations ORDER BY founded_at, org_id")
+        return [OrganizationRow.model_construct(**dict(row)) for row in rows]
+
+
+async def hold_key(conn: Connection, digested: bytes) -> None:
+    """Show row-level security the key that this transaction was asked with."""
+    await conn.execute("SELECT set_config('app.key_digest', $1, true)", digested.hex())
+
+
+async def keep_digest(conn: Connection, org_id: UUID, key_id: UUID, digested: bytes) -> None:
+    """Remember an issued key, in the transaction of its event."""
+    await conn.execute(
+        "INSERT INTO credentials (digest, org_id, key_id) VALUES ($1, $2, $3)",
+        digested,
+        org_id,
+        key_id,
+    )
+
+
+async def bootstrap(owner: Connection, operator_id: UUID) -> str | None:
+    """The first operator's key, for a database that has none; runs as the tables' owner."""
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE operators IN EXCLUSIVE MODE")
+        if await owner.fetchval("SELECT count(*) FROM operators"):
+            return None
+        return await make_operator(owner, operator_id)
+
+
+async def make_operator(owner: Connection, operator_id: UUID) -> str:
+    """A new operator's key, shown now and never again; runs as the tables' owner."""
+    key = make_key()
+    digested = digest(key)
+    await owner.execute(
+        "INSERT INTO operators (digest, operator_id, created_at) VALUES ($1, $2, now())",
+        digested,
+        operator_id,
+    )
+    return key

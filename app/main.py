@@ -1,0 +1,98 @@
+"""The ASGI application: wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import __version__, migrate
+from app.api import openapi, problems
+from app.api.middleware import BodyLimit, Envelope
+from app.api.routes import (
+    access,
+    alignments,
+    cycles,
+    deployment,
+    history,
+    imports,
+    key_results,
+    objectives,
+    operations,
+    organizations,
+    people,
+    teams,
+)
+from app.application.keys import Keys
+from app.application.ledgers import Ledgers
+from app.config import Settings
+from app.database import DatabaseUnfit, check, open_pool
+
+ROUTERS = (
+    organizations.router,
+    deployment.router,
+    people.router,
+    teams.router,
+    cycles.router,
+    objectives.router,
+    key_results.router,
+    key_results.check_ins,
+    alignments.router,
+    history.router,
+    imports.router,
+    access.router,
+    operations.router,
+)
+
+DESCRIPTION = """\
+Run an OKR programme in three phases, and keep a history that can be trusted.
+
+Every change is an event in the organisation's ledger. Reads take `as_of`, a ledger position or a
+moment, and show what was true then. Errors are RFC 9457 problem documents.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application for these settings, or for those of the environment."""
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.database_url is None:
+            raise DatabaseUnfit("Set DATABASE_URL, or start with `okr serve`.")
+        pool = await open_pool(
+            settings.database_url,
+            size=settings.pool_size,
+            command_timeout=settings.command_timeout,
+        )
+        try:
+            async with pool.acquire() as conn:
+                await check(
+                    conn, migrate.newest(), allow_undurable=settings.allow_undurable_database
+                )
+            app.state.ledgers = Ledgers(pool)
+            app.state.keys = Keys(pool)
+            yield
+        finally:
+            await pool.close()
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="OKR Ledger",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(
+        BodyLimit, largest=settings.max_body_bytes, largest_import=settings.max_import_bytes
+    )
+    app.add_middleware(Envelope)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    return app

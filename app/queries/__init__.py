@@ -1,0 +1,1 @@
+"""Reads: rows of one moment, put together into what the API shows. Nothing here writes."""

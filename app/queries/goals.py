@@ -1,0 +1,392 @@
+"""Objectives and key results with their figures, and the alignments between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.application.ledgers import Reader
+from app.domain.cycle import Phase
+from app.domain.deployment import Rhythm, Scoring
+from app.domain.errors import NotFound
+from app.domain.key_result import Choice
+from app.domain.measures import Measure
+from app.domain.objective import Outcome, Status
+from app.domain.scoring import check_in_due, roll_up, shown_health
+from app.domain.values import Health, Number, Origin, Target
+from app.projections.alignments import AlignmentRow
+from app.projections.check_ins import CheckInRow
+from app.projections.cycles import CycleRow
+from app.projections.key_results import KeyResultRow
+from app.projections.objectives import ObjectiveRow
+from app.queries.programme import in_force
+from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners
+
+# An objective shows the worst health among its key results. Silence is never green.
+_WORST_FIRST = ("off_track", "at_risk", "outdated", "pending", "on_track")
+
+
+class AlignmentView(Resource):
+    """An agreement that an objective contributes to a goal."""
+
+    cycle_id: UUID
+    objective_id: UUID
+    target: Target
+    target_objective_id: UUID
+    rationale: str
+    why_now: str | None
+    agreed_by: list[UUID]
+    agreed_at: datetime
+    withdrawn: bool
+    withdrawn_reason: str | None
+
+
+class KeyResultView(Resource):
+    """`progress` looks back, `confidence` ahead, and `health` is derived: outdated when silent.
+
+    `outdated` stands for a check-in that is overdue past its grace; it overrides what the last
+    one said. `value` is a number for a metric, true or false for a milestone.
+    """
+
+    cycle_id: UUID
+    objective_id: UUID
+    title: str
+    measure: Measure
+    weight: Number
+    owner: OwnerView | None = Field(description="Where it differs from the objective's.")
+    removed: bool
+    value: bool | Number | None
+    progress: Figure
+    confidence: Figure
+    health: str = Field(examples=["on_track"])
+    reported_health: Health | None
+    last_check_in_at: datetime | None
+    check_in_due_at: datetime | None
+    computed_score: Figure
+    score: Figure
+    score_formula: str | None
+    score_comment: str | None
+    adjustment_reason: str | None
+    choice: Choice | None
+    learning: str | None
+    previous_id: UUID | None
+    successor_id: UUID | None
+
+    @property
+    def etag(self) -> str:
+        # Silence changes what is shown, though no event says so.
+        return f'"{self.version}+outdated"' if self.health == "outdated" else f'"{self.version}"'
+
+
+class ObjectiveView(Resource):
+    """Its figures are roll-ups: weighted means over the key results that have a figure."""
+
+    cycle_id: UUID
+    owner: OwnerView
+    title: str
+    why: str | None
+    why_now: str | None
+    origin: Origin
+    status: Status
+    outcome: Outcome | None
+    outcome_reason: str | None
+    result_text: str | None
+    previous_id: UUID | None
+    drafted_at: datetime
+    drafted_by: str
+    progress: Figure
+    confidence: Figure
+    score: Figure
+    health: str = Field(examples=["at_risk"])
+    key_results: list[KeyResultView]
+    contributes_to: list[AlignmentView]
+
+    @property
+    def etag(self) -> str:
+        """Its own version, and those of what is shown inside it."""
+        inside = sum(part.version for part in (*self.key_results, *self.contributes_to))
+        silent = sum(part.health == "outdated" for part in self.key_results)
+        return f'"{self.version}.{inside}.{len(self.key_results)}.{silent}"'
+
+
+class CheckInView(View):
+    """`occurred_at` is when it was true, `recorded_at` when the ledger learnt it."""
+
+    id: UUID
+    key_result_id: UUID
+    objective_id: UUID
+    cycle_id: UUID
+    value: bool | Number | None
+    progress: Figure
+    confidence: Figure
+    health: Health | None
+    note: str | None
+    next_steps: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+    actor: str
+    source: str
+    position: int
+
+
+class ScoreView(View):
+    """Both scores are kept. `score` is null until somebody scored it."""
+
+    key_result_id: UUID
+    computed_score: Figure
+    score: Figure
+    formula: str | None
+    comment: str | None
+    adjustment_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What figures are shown by: the cycles, the rhythm in force, and the moment."""
+
+    cycles: dict[UUID, CycleRow]
+    rhythm: Rhythm
+    at: datetime
+
+
+def alignment_view(row: AlignmentRow) -> AlignmentView:
+    kind = row.target_kind
+    return AlignmentView(
+        id=row.alignment_id,
+        version=row.version,
+        cycle_id=row.cycle_id,
+        objective_id=row.objective_id,
+        target=Target(kind="objective" if kind == "objective" else "key_result", id=row.target_id),
+        target_objective_id=row.target_objective_id,
+        rationale=row.rationale,
+        why_now=row.why_now,
+        agreed_by=row.agreed_by,
+        agreed_at=row.agreed_at,
+        withdrawn=row.withdrawn,
+        withdrawn_reason=row.withdrawn_reason,
+    )
+
+
+def _reading(value: Decimal | None, is_milestone: bool) -> bool | Decimal | None:
+    return bool(value) if is_milestone and value is not None else value
+
+
+def check_in_view(row: CheckInRow) -> CheckInView:
+    return CheckInView(
+        id=row.check_in_id,
+        key_result_id=row.key_result_id,
+        objective_id=row.objective_id,
+        cycle_id=row.cycle_id,
+        value=_reading(row.value, row.is_milestone),
+        progress=row.progress,
+        confidence=row.confidence,
+        health=None if row.health is None else Health(row.health),
+        note=row.note,
+        next_steps=row.next_steps,
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
+        actor=row.actor,
+        source=row.source,
+        position=row.position,
+    )
+
+
+def _outcome(row: KeyResultRow, cycle: CycleRow) -> str | None:
+    """A key result's end, once it has one."""
+    if row.removed:
+        return "removed"
+    if row.score is None:
+        return None
+    good = Scoring.model_validate(cycle.scoring).good if cycle.scoring else Scoring().good
+    return Outcome.ACHIEVED if row.score >= good else Outcome.NOT_ACHIEVED
+
+
+def _key_result(
+    row: KeyResultRow, status: str, frame: _Frame, known: dict[Ref, OwnerView]
+) -> KeyResultView:
+    cycle = frame.cycles[row.cycle_id]
+    due = None
+    watched = cycle.phase == Phase.ACTIVE and status == Status.COMMITTED and not row.removed
+    if watched and cycle.opened_at is not None:
+        rhythm = frame.rhythm
+        due = check_in_due(
+            row.last_check_in_at,
+            cycle.opened_at,
+            rhythm.check_in_every_days,
+            rhythm.check_in_grace_days,
+        )
+    reported = None if row.health is None else Health(row.health)
+    owner = None
+    if row.owner_kind is not None and row.owner_id is not None:
+        owner = known[row.owner_kind, row.owner_id]
+    return KeyResultView(
+        id=row.key_result_id,
+        version=row.version,
+        cycle_id=row.cycle_id,
+        objective_id=row.objective_id,
+        title=row.title,
+        measure=row.measure,
+        weight=row.weight,
+        owner=owner,
+        removed=row.removed,
+        value=_reading(row.value, row.measure["kind"] == "milestone"),
+        progress=row.progress,
+        confidence=row.confidence,
+        health=shown_health(outcome=_outcome(row, cycle), reported=reported, due=due, now=frame.at),
+        reported_health=reported,
+        last_check_in_at=row.last_check_in_at,
+        check_in_due_at=due,
+        computed_score=row.computed_score,
+        score=row.score,
+        score_formula=row.score_formula,
+        score_comment=row.score_comment,
+        adjustment_reason=row.adjustment_reason,
+        choice=None if row.choice is None else Choice(row.choice),
+        learning=row.learning,
+        previous_id=row.previous_id,
+        successor_id=row.successor_id,
+    )
+
+
+def _worst(healths: Sequence[str]) -> str:
+    return next((health for health in _WORST_FIRST if health in healths), "pending")
+
+
+def _objective(
+    row: ObjectiveRow,
+    key_rows: Sequence[KeyResultRow],
+    alignments: Sequence[AlignmentRow],
+    frame: _Frame,
+    known: dict[Ref, OwnerView],
+) -> ObjectiveView:
+    parts = [_key_result(key_row, row.status, frame, known) for key_row in key_rows]
+    live = [part for part in parts if not part.removed]
+    closed = row.outcome
+    return ObjectiveView(
+        id=row.objective_id,
+        version=row.version,
+        cycle_id=row.cycle_id,
+        owner=known[row.owner_kind, row.owner_id],
+        title=row.title,
+        why=row.why,
+        why_now=row.why_now,
+        origin=Origin(row.origin),
+        status=Status(row.status),
+        outcome=None if closed is None else Outcome(closed),
+        outcome_reason=row.outcome_reason,
+        result_text=row.result_text,
+        previous_id=row.previous_id,
+        drafted_at=row.drafted_at,
+        drafted_by=row.drafted_by,
+        progress=roll_up((part.progress, part.weight) for part in live),
+        confidence=roll_up((part.confidence, part.weight) for part in live),
+        score=roll_up((part.score, part.weight) for part in live),
+        health=closed or _settled(live) or _worst([part.health for part in live]),
+        key_results=parts,
+        contributes_to=[alignment_view(row) for row in alignments],
+    )
+
+
+def _settled(live: Sequence[KeyResultView]) -> str | None:
+    """Once every key result has its end, so has the objective: achieved if all are."""
+    ends = {part.health for part in live}
+    if not ends or not ends <= {Outcome.ACHIEVED, Outcome.NOT_ACHIEVED}:
+        return None
+    return Outcome.NOT_ACHIEVED if Outcome.NOT_ACHIEVED in ends else Outcome.ACHIEVED
+
+
+async def _frame(reader: Reader, cycle_ids: Sequence[UUID]) -> _Frame:
+    cycles = await reader.rows.select(CycleRow, {"cycle_id": cycle_ids})
+    decided = (await in_force(reader)).get("cadence")
+    rhythm = Rhythm() if decided is None else Rhythm.model_validate(decided.decision)
+    return _Frame({row.cycle_id: row for row in cycles}, rhythm, reader.at)
+
+
+async def objectives(
+    reader: Reader, rows: Sequence[ObjectiveRow], *, whole_cycle: UUID | None = None
+) -> list[ObjectiveView]:
+    """Objectives with all that is shown inside them, in six round trips for any number.
+
+    `whole_cycle` says that these are all the objectives of a cycle.
+    """
+    if not rows:
+        return []
+    ids = [row.objective_id for row in rows]
+    here = {"objective_id": ids} if whole_cycle is None else {"cycle_id": whole_cycle}
+    key_rows = await reader.rows.select(KeyResultRow, here)
+    alignments = await reader.rows.select(AlignmentRow, {**here, "withdrawn": False})
+    frame = await _frame(reader, list({row.cycle_id for row in rows}))
+    named: set[Ref] = {(row.owner_kind, row.owner_id) for row in rows}
+    named |= {(k.owner_kind, k.owner_id) for k in key_rows if k.owner_kind and k.owner_id}
+    known = await owners(reader, named)
+    keys_of: dict[UUID, list[KeyResultRow]] = defaultdict(list)
+    for key_row in key_rows:
+        keys_of[key_row.objective_id].append(key_row)
+    links_of: dict[UUID, list[AlignmentRow]] = defaultdict(list)
+    for link in alignments:
+        links_of[link.objective_id].append(link)
+    return [
+        _objective(row, keys_of[row.objective_id], links_of[row.objective_id], frame, known)
+        for row in rows
+    ]
+
+
+async def objective(reader: Reader, objective_id: UUID) -> ObjectiveView:
+    row = await reader.rows.get(ObjectiveRow, objective_id)
+    if row is None:
+        raise NotFound("objective", objective_id)
+    return (await objectives(reader, [row]))[0]
+
+
+async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyResultView]:
+    if not rows:
+        return []
+    parents = await reader.rows.select(
+        ObjectiveRow, {"objective_id": list({row.objective_id for row in rows})}
+    )
+    statuses = {parent.objective_id: parent.status for parent in parents}
+    frame = await _frame(reader, list({row.cycle_id for row in rows}))
+    named = {(k.owner_kind, k.owner_id) for k in rows if k.owner_kind and k.owner_id}
+    known = await owners(reader, named)
+    return [_key_result(row, statuses[row.objective_id], frame, known) for row in rows]
+
+
+async def key_result(reader: Reader, key_result_id: UUID) -> KeyResultView:
+    row = await reader.rows.get(KeyResultRow, key_result_id)
+    if row is None:
+        raise NotFound("key result", key_result_id)
+    return (await key_results(reader, [row]))[0]
+
+
+async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
+    row = await reader.rows.get(KeyResultRow, key_result_id)
+    if row is None:
+        raise NotFound("key result", key_result_id)
+    return ScoreView(
+        key_result_id=row.key_result_id,
+        computed_score=row.computed_score,
+        score=row.score,
+        formula=row.score_formula,
+        comment=row.score_comment,
+        adjustment_reason=row.adjustment_reason,
+    )
+
+
+async def check_in(reader: Reader, check_in_id: UUID) -> CheckInView:
+    row = await reader.rows.get(CheckInRow, check_in_id)
+    if row is None:
+        raise NotFound("check-in", check_in_id)
+    return check_in_view(row)
+
+
+async def alignment(reader: Reader, alignment_id: UUID) -> AlignmentView:
+    row = await reader.rows.get(AlignmentRow, alignment_id)
+    if row is None:
+        raise NotFound("alignment", alignment_id)
+    return alignment_view(row)

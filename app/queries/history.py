@@ -1,0 +1,69 @@
+"""Events as they were recorded: for auditors, and for whoever follows the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+from pydantic_core import from_json
+
+from app.application.ledgers import Reader
+from app.events import store
+from app.events.envelope import Recorded
+from app.events.store import Filter
+from app.queries.views import View
+
+
+class StreamView(View):
+    category: str
+    id: UUID
+
+
+class EventView(View):
+    """One event. `data` is exactly what was recorded, under `schema_version`."""
+
+    position: int
+    event_id: UUID
+    type: str = Field(examples=["check_in.recorded"])
+    schema_version: int
+    stream: StreamView
+    version: int
+    cycle_id: UUID | None
+    data: dict[str, Any]
+    actor: str
+    source: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
+    leaf_hash: str = Field(description="SHA-256 over everything recorded, in hexadecimal.")
+
+
+def event_view(recorded: Recorded) -> EventView:
+    return EventView(
+        position=recorded.position,
+        event_id=recorded.event_id,
+        type=recorded.type,
+        schema_version=recorded.schema_version,
+        stream=StreamView(category=recorded.stream.category, id=recorded.stream.id),
+        version=recorded.version,
+        cycle_id=recorded.cycle_id,
+        data=from_json(recorded.data),
+        actor=recorded.meta.actor,
+        source=recorded.meta.source,
+        correlation_id=recorded.meta.correlation_id,
+        causation_id=recorded.meta.causation_id,
+        occurred_at=recorded.occurred_at,
+        recorded_at=recorded.recorded_at,
+        leaf_hash=recorded.leaf_hash().hex(),
+    )
+
+
+async def events(reader: Reader, wanted: Filter, limit: int) -> list[EventView]:
+    """Events up to the moment that the reader stands at."""
+    return [
+        event_view(recorded)
+        for recorded in await store.read_page(reader.conn, reader.org_id, wanted, limit)
+    ]
