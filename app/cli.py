@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -17,7 +18,14 @@ import asyncpg
 import typer
 import uvicorn
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
@@ -135,6 +143,10 @@ def _progress() -> Iterator[Progress]:
         console=console,
     ) as progress:
         yield progress
+
+
+def _step(progress: Progress, task: TaskID, done: int) -> None:
+    progress.update(task, completed=done)
 
 
 def _meta(source: str) -> Meta:
@@ -335,7 +347,7 @@ def verify(organization: Organization = None) -> None:
                 async with ledgers.read(org_id) as reader:
                     task = progress.add_task(str(org_id), total=reader.position)
                     verdict = await replay.verify(
-                        reader.conn, org_id, lambda p, t=task: progress.update(t, completed=p)
+                        reader.conn, org_id, partial(_step, progress, task)
                     )
             for line in verdict.differences:
                 console.print(f"  {line}", markup=False)
@@ -359,9 +371,7 @@ def rebuild(organization: Organization = None) -> None:
                     await store.as_organization(conn, org_id)
                     head = await store.read_head(conn, org_id)
                     task = progress.add_task(str(org_id), total=head.position)
-                    rows = await replay.rebuild(
-                        conn, org_id, lambda p, t=task: progress.update(t, completed=p)
-                    )
+                    rows = await replay.rebuild(conn, org_id, partial(_step, progress, task))
             console.print(f"{org_id}: {rows} rows rebuilt from {head.position} events")
 
     _with_ledgers(work)

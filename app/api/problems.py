@@ -275,7 +275,7 @@ def field_errors(found: Sequence[Any]) -> list[dict[str, str]]:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.Refusal)
-    facts = {**error.facts}
+    facts: dict[str, Any] = {**error.facts}
     listed = facts.pop("errors", None)
     if listed is None and error.pointer is not None:
         listed = [{"pointer": error.pointer, "detail": error.detail}]

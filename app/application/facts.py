@@ -80,7 +80,7 @@ async def external(work: UnitOfWork, key: tuple[ExternalRef | None, str]) -> UUI
         return None
     rows = await work.rows()
     known = await rows.get(ExternalIdRow, kind, ref.source, ref.external_id)
-    return known and known.id
+    return None if known is None else known.id
 
 
 async def teams_above(work: UnitOfWork, team_id: UUID | None) -> frozenset[UUID]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -320,8 +320,7 @@ class _Import:
             parent_id=parent_id,
             external=self._external(item.key),
         )
-        told = {"name": item.name, "level": item.level, "parent_id": parent_id}
-        done = await _execute(unit, command, id, told)
+        done = await _execute(unit, command, id, compare=("name", "level", "parent_id"))
         assert done.id is not None, "a team has an id"
         self.owners[item.key] = Owner(kind=OwnerKind.TEAM, id=done.id)
         return done
@@ -331,11 +330,14 @@ class _Import:
     async def cycle(self, unit: UnitOfWork) -> _Done:
         item = self.document.cycle
         id = unit.new_id("cycle")
-        dates = {"starts_on": item.starts_on, "ends_on": item.ends_on}
         command = PlanCycle(
-            cycle_id=id, name=item.name, **dates, external=self._external(item.name)
+            cycle_id=id,
+            name=item.name,
+            starts_on=item.starts_on,
+            ends_on=item.ends_on,
+            external=self._external(item.name),
         )
-        done = await _execute(unit, command, id, dates)
+        done = await _execute(unit, command, id, compare=("starts_on", "ends_on"))
         self.cycle_id = done.id
         return done
 
@@ -355,11 +357,14 @@ class _Import:
 
     async def objective(self, item: ObjectiveItem, unit: UnitOfWork) -> _Done:
         id = unit.new_id("objective")
-        told = {"owner": self._owner(item.owner), "terms": item.terms}
         command = DraftObjective(
-            objective_id=id, cycle_id=self._cycle(), **told, external=self._external(item.key)
+            objective_id=id,
+            cycle_id=self._cycle(),
+            owner=self._owner(item.owner),
+            terms=item.terms,
+            external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, told)
+        done = await _execute(unit, command, id, compare=("owner", "terms"))
         assert done.id is not None, "an objective has an id"
         self.goals[item.key] = Target(kind="objective", id=done.id)
         return done
@@ -370,18 +375,15 @@ class _Import:
         id = unit.new_id("key_result")
         # An owner is stated only where it differs from the objective's.
         owner = self._owner(item.owner) if item.owner and item.owner != objective.owner else None
-        told = {
-            "terms": KeyResultTerms(
-                title=item.title, measure=item.measure, weight=item.weight, owner=owner
-            )
-        }
         command = DraftKeyResult(
             key_result_id=id,
             objective_id=self._goal(objective.key).id,
-            **told,
+            terms=KeyResultTerms(
+                title=item.title, measure=item.measure, weight=item.weight, owner=owner
+            ),
             external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, told)
+        done = await _execute(unit, command, id, compare=("terms",))
         assert done.id is not None, "a key result has an id"
         self.goals[item.key] = Target(kind="key_result", id=done.id)
         return done
@@ -461,14 +463,14 @@ class _Import:
 
 
 async def _execute(
-    unit: UnitOfWork, command: Command, id: UUID, told: dict[str, Any] | None = None
+    unit: UnitOfWork, command: Command, id: UUID, *, compare: tuple[str, ...] = ()
 ) -> _Done:
-    """Run a command; what is there already is compared with what the document told of it."""
+    """Run a command; where its thing is there already, compare these fields with what is kept."""
     try:
         events = await unit.execute(command)
     except AlreadyExists as known:
-        state = await unit.state(command.category, known.existing) if told else None
-        wrong = [name for name, value in (told or {}).items() if getattr(state, name) != value]
+        state = await unit.state(command.category, known.existing) if compare else None
+        wrong = [name for name in compare if getattr(state, name) != getattr(command, name)]
         differs = f"It is there with another {', '.join(wrong)}." if wrong else None
         return _Done(known.existing, is_new=False, differs=differs)
     warnings = tuple(

@@ -84,7 +84,7 @@ class UnitOfWork:
             raise WrongExpectedVersion(stream, expected, version)
         facts = {
             name: await look_up(self, lookup.name, lookup.by(state, command))
-            for name, lookup in lookups(type(command)).items()
+            for name, lookup in lookups(command).items()
         }
         complete: Any = replace(command, at=self.at, **facts)
         events = DECIDERS[type(command)].decide(state, complete)

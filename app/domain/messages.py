@@ -93,10 +93,15 @@ def looked_up(name: str, by: Callable[[Any, Any], Any]) -> Any:
     return field(default=_UNKNOWN, metadata={"lookup": Lookup(name, by)}, repr=False)
 
 
-@cache
-def lookups(command: type[Command]) -> Mapping[str, Lookup]:
+def lookups(command: Command) -> Mapping[str, Lookup]:
     """The facts that a command asks for, by field."""
-    return {f.name: f.metadata["lookup"] for f in fields(command) if "lookup" in f.metadata}
+    kind: Any = type(command)
+    return _lookups(kind)
+
+
+@cache
+def _lookups(kind: Any) -> Mapping[str, Lookup]:
+    return {f.name: f.metadata["lookup"] for f in fields(kind) if "lookup" in f.metadata}
 
 
 S = TypeVar("S")

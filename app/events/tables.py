@@ -25,7 +25,7 @@ from sqlmodel import Field, SQLModel
 
 def moment(**options: Any) -> Any:
     """A column for a moment, with its time zone."""
-    return Field(sa_type=DateTime(timezone=True), **options)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), **options)
 
 
 class LedgerRow(SQLModel, table=True):

@@ -50,11 +50,11 @@ class Projection:
 
 
 def json_column(**options: Any) -> Any:
-    return Field(sa_type=JSONB, **options)  # type: ignore[call-overload]
+    return Field(sa_type=JSONB, **options)
 
 
 def decimal_column(**options: Any) -> Any:
-    return Field(sa_type=Numeric, **options)  # type: ignore[call-overload]
+    return Field(sa_type=Numeric, **options)
 
 
 @cache

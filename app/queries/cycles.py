@@ -16,7 +16,7 @@ from app.queries.views import Resource, View
 
 
 class CycleView(Resource):
-    """`scoring` is the decision that the cycle was opened under; `next_step` says what may follow."""
+    """`scoring` is the decision it was opened under; `next_step` says what may follow."""
 
     name: str
     starts_on: date

@@ -170,7 +170,7 @@ async def propose_objective(
 async def commit_objective(
     organization_id: UUID, objective_id: UUID, write: WriteObjectives
 ) -> Response:
-    """Commit: from now on, changes need a reason, and check-ins are taken once the cycle is open."""
+    """From now on changes need a reason; check-ins are taken once the cycle is open."""
     command = CommitObjective(objective_id=objective_id)
     return await write.apply(command, goals.objective, objective_id)
 

@@ -1,0 +1,130 @@
+"""One embedded Postgres per run, and per worker a database cloned from a migrated template."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from uuid_utils.compat import uuid7
+
+from app import migrate
+from app.application import keys
+from app.application.ledgers import Ledgers
+from app.config import Settings
+from app.database import APPLICATION_ROLE, Pool, open_pool
+from app.domain.organization import FoundOrganization
+from app.embedded import EmbeddedPostgres
+from app.events.envelope import Meta
+from app.main import create_app
+from tests.api.programme import Api
+
+# The cluster is thrown away after the run, so it need not survive a crash.
+_THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_ANY_LOCK = 7
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of this worker's own: as the application sees it, and as its owner."""
+
+    url: str
+    owner_url: str
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    base: Path = tmp_path_factory.getbasetemp()
+    # Workers of one run have their folders side by side.
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with EmbeddedPostgres(shared / "pg", {**_THROW_AWAY, "max_connections": "200"}) as server:
+        yield server
+
+
+async def _clone(server: EmbeddedPostgres, name: str) -> Database:
+    admin = await asyncpg.connect(server.url("postgres"))
+    try:
+        # Workers that come at the same time wait for the first one's template.
+        await admin.execute("SELECT pg_advisory_lock($1)", _ANY_LOCK)
+        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = 'template_okr'"):
+            await admin.execute("CREATE DATABASE template_okr")
+            await migrate.migrate(server.url("template_okr"))
+            await admin.execute(f"ALTER ROLE {APPLICATION_ROLE} LOGIN")
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_okr")
+        await admin.execute("SELECT pg_advisory_unlock($1)", _ANY_LOCK)
+    finally:
+        await admin.close()
+    return Database(server.url(name, APPLICATION_ROLE), server.url(name))
+
+
+@pytest.fixture(scope="session")
+async def database(cluster: EmbeddedPostgres) -> Database:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return await _clone(cluster, f"okr_{worker}")
+
+
+@pytest.fixture(scope="session")
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    pool = await open_pool(database.url, size=20)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture(scope="session")
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of the tables' owner, which the application never has."""
+    conn = await asyncpg.connect(database.owner_url)
+    yield conn
+    await conn.close()
+
+
+@pytest.fixture(scope="session")
+def ledgers(pool: Pool) -> Ledgers:
+    return Ledgers(pool)
+
+
+@pytest.fixture
+async def founded(ledgers: Ledgers) -> UUID:
+    """A freshly founded organisation."""
+    org_id = uuid7()
+
+    async def found(unit: object) -> None:
+        await unit.execute(FoundOrganization(organization_id=org_id, name="Test"))  # type: ignore[attr-defined]
+
+    await ledgers.run(org_id, Meta("operator/test", "test", uuid7()), found, founding=True)
+    return org_id
+
+
+@pytest.fixture(scope="session")
+async def operator_key(owner: asyncpg.Connection[asyncpg.Record]) -> str:
+    return await keys.make_operator(owner, uuid7())
+
+
+@pytest.fixture(scope="session")
+async def app(database: Database) -> AsyncIterator[FastAPI]:
+    settings = Settings().model_copy(
+        update={"database_url": database.url, "allow_undurable_database": True}
+    )
+    made = create_app(settings)
+    async with made.router.lifespan_context(made):
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key, straight into the application."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def api(http: httpx.AsyncClient, operator_key: str) -> Api:
+    """A freshly founded organisation, and an operator's key to it."""
+    return await Api.found(http, operator_key)
