@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds before a statement is given up."""
 
-    max_body_bytes: int = Field(default=1_000_000, ge=1_000)
+    max_body_bytes: int = Field(default=2_000_000, ge=1_000)
     max_import_bytes: int = Field(default=20_000_000, ge=1_000)
 
     allow_undurable_database: bool = False

@@ -89,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router)
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     problems.install(app)
     app.add_middleware(
         BodyLimit, largest=settings.max_body_bytes, largest_import=settings.max_import_bytes

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError, WithJsonSchema
 from uuid_utils.compat import uuid7
 
 from app.api.problems import ApiProblem
@@ -69,41 +69,69 @@ def permit(caller: Caller, scope: Scope, org_id: UUID | None) -> None:
 
 # Headers and parameters -------------------------------------------------------------------
 
-_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})(?:[^0-9"][^"]*)?"?')
-_KEY = re.compile(r'"?([\x20-\x21\x23-\x7e]{1,255})"?')
+_ETAG = r'(W/)?"?([0-9]{1,9})([.+][0-9a-z.+]{0,80})?"?'
+_KEY = r'"?[!#-~]([ !#-~]{0,253}[!#-~])?"?'
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        max_length=100,
+        pattern=rf"^(\*|{_ETAG})$",
+        description="The ETag that the change is based on.",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=257,
+        pattern=f"^{_KEY}$",
+        description="Makes a retry safe: the first answer is kept and given again.",
+    ),
+]
 
 
 def expected_version(if_match: str | None) -> int | None:
     """The version in If-Match; None when there is no header, or it is `*`."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = _ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise ApiProblem(
-            "bad-request", 'If-Match must be one ETag, such as "7".', pointer="If-Match"
-        )
-    return int(found[1])
+    found = None if if_match is None else re.fullmatch(_ETAG, if_match)
+    return None if found is None else int(found[2])
 
 
-_position = TypeAdapter(int)
 _moment = TypeAdapter(Moment)
 
 
-def _as_of(value: Any) -> Any:
-    if isinstance(value, str):
-        if re.fullmatch(r"[0-9]{1,18}", value):
-            return _position.validate_python(int(value))
+def moment_asked(as_of: str | None) -> int | datetime | None:
+    """A ledger position, or a moment."""
+    if as_of is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,18}", as_of):
+        return int(as_of)
+    try:
         # In a query string a plus sign reads as a space.
-        return _moment.validate_python(value.replace(" ", "+"))
-    return value
+        return _moment.validate_python(as_of.replace(" ", "+"))
+    except ValidationError as error:
+        raise ApiProblem(
+            "invalid",
+            "as_of must be a ledger position, or an RFC 3339 moment with a time zone.",
+            pointer="as_of",
+        ) from error
 
 
 AsOf = Annotated[
-    Annotated[int | datetime | None, BeforeValidator(_as_of)],
+    Annotated[
+        str | None,
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+                    {"type": "string", "format": "date-time"},
+                ]
+            }
+        ),
+    ],
     Query(
         description="Look back: a ledger position, or an RFC 3339 moment of recording.",
-        examples=["42", "2026-03-31T12:00:00Z"],
-        json_schema_extra={"type": "string"},
+        examples=["42"],
     ),
 ]
 
@@ -156,7 +184,18 @@ def reads(scope: Scope) -> Any:
         if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
     ) -> Read:
         permit(caller, scope, organization_id)
-        return Read(request.app.state.ledgers, organization_id, as_of, if_none_match)
+        return Read(request.app.state.ledgers, organization_id, moment_asked(as_of), if_none_match)
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+def reads_now(scope: Scope) -> Any:
+    """Like `reads`, for what has no past."""
+
+    async def dependency(request: Request, organization_id: UUID, caller: AnyCaller) -> Read:
+        permit(caller, scope, organization_id)
+        return Read(request.app.state.ledgers, organization_id, None, None)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
@@ -249,28 +288,11 @@ async def answer(
 def _once(request: Request, caller: Caller, key: str | None, body: bytes) -> Once | None:
     if key is None:
         return None
-    shape = _KEY.fullmatch(key)
-    if shape is None:
-        raise ApiProblem(
-            "bad-request",
-            "Idempotency-Key must be 1 to 255 printable ASCII characters.",
-            pointer="Idempotency-Key",
-        )
     fingerprint = hashlib.sha256(
         b"\n".join((request.method.encode(), str(request.url.query).encode(), body))
     ).digest()
     route = f"{request.method} {request.url.path}"
-    return Once(caller.credential, route, shape[1], fingerprint)
-
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        max_length=257,
-        description="Makes a retry safe: the first answer is kept and given again.",
-    ),
-]
+    return Once(caller.credential, route, key.strip('"'), fingerprint)
 
 
 async def meta_of(request: Request, caller: Caller, source: str = "api") -> Meta:
@@ -285,10 +307,7 @@ def writes(scope: Scope) -> Any:
         organization_id: UUID,
         caller: AnyCaller,
         idempotency_key: IdempotencyKey = None,
-        if_match: Annotated[
-            str | None,
-            Header(max_length=100, description="The ETag that the change is based on."),
-        ] = None,
+        if_match: IfMatch = None,
     ) -> Write:
         permit(caller, scope, organization_id)
         return Write(

@@ -1,7 +1,8 @@
 """Every error as an RFC 9457 problem document, from one table.
 
-A problem's `type` is a relative reference, `/problems/NAME`, which this server answers with what
-the problem means and how to mend it.
+422 means that a request does not fit its schema, whatever the ledger says; 409 that it does, and
+the ledger as it is refuses it. A problem's `type` is a relative reference, `/problems/NAME`,
+which this server answers with what the problem means and how to mend it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.application.idempotency import KeyInFlight, KeyReused
 from app.application.ledgers import OutsideLedger
@@ -99,39 +101,39 @@ _TABLE = [
         mend="Each entry of errors points to a value and says what it must be.",
     ),
     ProblemKind(
-        name="refused", status=422, title="The command does not make sense here",
+        name="refused", status=409, title="The command does not make sense here",
         mend="See detail.",
     ),
     ProblemKind(
-        name="decision-refuses", status=422, title="A deployment decision forbids this",
+        name="decision-refuses", status=409, title="A deployment decision forbids this",
         mend="Follow the decision that is named, or decide anew: PUT .../deployment/{question}.",
     ),
     ProblemKind(
-        name="wrong-kind", status=422, title="The value does not fit the kind of key result",
+        name="wrong-kind", status=409, title="The value does not fit the kind of key result",
         mend="A metric takes a number, a milestone true or false.",
     ),
     ProblemKind(
-        name="alignment-loop", status=422, title="A goal would contribute to itself",
+        name="alignment-loop", status=409, title="A goal would contribute to itself",
         mend="Withdraw the alignment that leads back, or align elsewhere.",
     ),
     ProblemKind(
-        name="team-loop", status=422, title="A team would stand above itself",
+        name="team-loop", status=409, title="A team would stand above itself",
         mend="Choose a team that does not stand below this one.",
     ),
     ProblemKind(
-        name="outside-cycle", status=422, title="The moment lies outside the cycle",
+        name="outside-cycle", status=409, title="The moment lies outside the cycle",
         mend="Choose a moment from the cycle's beginning up to now.",
     ),
     ProblemKind(
-        name="outside-ledger", status=422, title="The moment lies outside the ledger",
+        name="outside-ledger", status=404, title="The moment lies outside the ledger",
         mend="Choose a position or a moment that the ledger has reached.",
     ),
     ProblemKind(
-        name="reason-missing", status=422, title="This change needs a reason",
+        name="reason-missing", status=409, title="This change needs a reason",
         mend="Say why: the history keeps it.",
     ),
     ProblemKind(
-        name="reset-incomplete", status=422, title="Key results are without a choice",
+        name="reset-incomplete", status=409, title="Key results are without a choice",
         mend="Choose keep, modify or remove for each key result in missing.",
     ),
     ProblemKind(
@@ -319,7 +321,20 @@ async def _http(request: Request, error: Exception) -> Response:
         detail = f"{request.method} does not apply to {_path(request)}."
     else:
         detail = str(error.detail or HTTPStatus(error.status_code).phrase)
-    return render(name, detail, instance=_path(request), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return render(name, detail, instance=_path(request), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of a path: the router names only those of the first route that fits."""
+    found: set[str] = set()
+    for route in request.app.state.routes:
+        fits, _ = route.matches(request.scope)
+        if fits is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 async def _stale(request: Request, error: Exception) -> Response:
@@ -415,7 +430,15 @@ def declared(*names: str) -> dict[int | str, dict[str, Any]]:
 
 
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
-ALWAYS = ("unauthenticated", "forbidden", "not-found", "invalid", "internal", "unavailable")
+ALWAYS = (
+    "unauthenticated",
+    "forbidden",
+    "not-found",
+    "bad-request",
+    "invalid",
+    "internal",
+    "unavailable",
+)
 WRITES = (
     *ALWAYS,
     "malformed-json",

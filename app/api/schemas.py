@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.domain.access import Scope
 from app.domain.deployment import Decision
-from app.domain.key_result import CheckInTerms, KeyResultTerms
+from app.domain.key_result import CheckInTerms, KeyResultTerms, Weight
 from app.domain.measures import Measure
 from app.domain.objective import ObjectiveTerms
 from app.domain.reset import KeyResultChoice, NextCycle
@@ -20,7 +20,6 @@ from app.domain.values import (
     Level,
     Line,
     Moment,
-    Number,
     Origin,
     Owner,
     Prose,
@@ -205,7 +204,7 @@ class AmendKeyResultBody(Body):
     )
     title: Line | None = None
     measure: Measure | None = None
-    weight: Annotated[Number, Field(gt=0, le=100)] | None = None
+    weight: Weight | None = None
     owner: Owner | None = None
     reason: Prose | None = None
 

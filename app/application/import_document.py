@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -16,11 +17,11 @@ from pydantic import Field, ValidationError
 from app.domain.cycle import Phase
 from app.domain.deployment import Decision
 from app.domain.errors import Refusal
-from app.domain.key_result import CheckInTerms
+from app.domain.key_result import CheckInTerms, Weight
 from app.domain.measures import Measure, Milestone
 from app.domain.objective import ObjectiveTerms
 from app.domain.team import TeamLevel
-from app.domain.values import Key, Level, Line, Moment, Number, Origin, Prose, Share, Value
+from app.domain.values import Key, Level, Line, Moment, Origin, Prose, Share, Value
 
 
 class DocumentInvalid(Refusal):
@@ -71,7 +72,7 @@ class KeyResultItem(Value):
     key: Key
     title: Line
     measure: Measure = Milestone()
-    weight: Number = Field(default=1, gt=0, le=100)  # type: ignore[assignment]
+    weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
     owner: Key | None = None
     check_ins: tuple[CheckInItem, ...] = ()
     result_text: Prose | None = None

@@ -18,7 +18,7 @@ from app.events import store
 from app.events.store import Connection
 from app.projections.api_keys import ApiKeyRow
 from app.projections.organizations import OrganizationRow
-from app.projections.rows import PostgresRows
+from app.projections.rows import PostgresRows, column_list, record
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(r"okr_([a-z]{2,10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
@@ -130,8 +130,11 @@ async def visible_organizations(
         await hold_key(conn, caller.digest)
         if caller.org_id is not None:
             await store.as_organization(conn, caller.org_id)
-        rows = await conn.fetch("SELECT * FROM organizations ORDER BY founded_at, org_id")
-        return [OrganizationRow.model_construct(**dict(row)) for row in rows]
+        rows = await conn.fetch(
+            f"SELECT {column_list(OrganizationRow)} FROM organizations "  # noqa: S608
+            "ORDER BY founded_at, org_id"
+        )
+        return [record(OrganizationRow, row) for row in rows]
 
 
 async def hold_key(conn: Connection, digested: bytes) -> None:

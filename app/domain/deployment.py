@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, assert_never
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from app.domain.errors import DecisionRefuses, NotFound
+from app.domain.errors import DecisionRefuses, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
-from app.domain.values import Level, Line, Prose, Share, Value
+from app.domain.values import Level, Line, Prose, Share, Value, tagged
 
 # The ten decisions ------------------------------------------------------------------------
 
@@ -47,7 +47,13 @@ CADENCE_DAYS: dict[Cadence, range] = {
 }
 
 
-class Levels(Value):
+class Answer(Value):
+    """A typed answer to one of the ten questions."""
+
+    model_config = tagged("question")
+
+
+class Levels(Answer):
     """Question 1: at what level are OKRs set?"""
 
     question: Literal["levels"] = "levels"
@@ -56,7 +62,7 @@ class Levels(Value):
     )
 
 
-class Limits(Value):
+class Limits(Answer):
     """Question 2: how many? Per owner and cycle, and per objective."""
 
     question: Literal["limits"] = "limits"
@@ -65,7 +71,7 @@ class Limits(Value):
     enforcement: Enforcement = Enforcement.WARN
 
 
-class Rhythm(Value):
+class Rhythm(Answer):
     """Question 3: how often are OKRs set, at each level, and how often is there a check-in?"""
 
     question: Literal["cadence"] = "cadence"
@@ -76,15 +82,13 @@ class Rhythm(Value):
     check_in_every_days: int = Field(default=14, ge=1, le=92)
     check_in_grace_days: int = Field(default=3, ge=0, le=31)
 
-    @model_validator(mode="after")
-    def _custom_is_stated(self) -> Rhythm:
-        if Cadence.CUSTOM in self.cadences and self.custom_days is None:
-            raise ValueError("a custom cadence needs custom_days")
-        return self
-
     @property
     def cadences(self) -> tuple[Cadence, ...]:
         return (self.company, self.team, self.individual)
+
+    @property
+    def lacks_days(self) -> bool:
+        return Cadence.CUSTOM in self.cadences and self.custom_days is None
 
     def allows(self, length: int) -> bool:
         """Whether a cycle of so many days fits the cadence of some level."""
@@ -96,7 +100,7 @@ class Rhythm(Value):
         )
 
 
-class Scoring(Value):
+class Scoring(Answer):
     """Question 4: how are key results scored? One system for the whole organisation.
 
     `good` is the score from which a key result counts as well done.
@@ -104,11 +108,11 @@ class Scoring(Value):
 
     question: Literal["scoring"] = "scoring"
     system: Literal["measure_what_matters"] = "measure_what_matters"
-    good: Share = Decimal("0.7")
-    poor: Share = Decimal("0.4")
+    good: Share = Field(default=Decimal("0.7"), json_schema_extra={"default": 0.7})
+    poor: Share = Field(default=Decimal("0.4"), json_schema_extra={"default": 0.4})
 
 
-class CycleLength(Value):
+class CycleLength(Answer):
     """Question 5: how long is a cycle, and how long its windows?"""
 
     question: Literal["cycle_length"] = "cycle_length"
@@ -118,7 +122,7 @@ class CycleLength(Value):
     reflection_notice_days: int = Field(default=14, ge=1, le=62)
 
 
-class Tracking(Value):
+class Tracking(Answer):
     """Question 6: where are key results tracked?"""
 
     question: Literal["tracking"] = "tracking"
@@ -127,7 +131,7 @@ class Tracking(Value):
     unnamed_source: Literal["refuse", "record_as_manual"] = "record_as_manual"
 
 
-class Kpis(Value):
+class Kpis(Answer):
     """Question 7: how do KPIs and OKRs live together?"""
 
     question: Literal["kpis"] = "kpis"
@@ -136,7 +140,7 @@ class Kpis(Value):
     )
 
 
-class AlignmentPolicy(Value):
+class AlignmentPolicy(Answer):
     """Question 8: must an objective state what it contributes to?"""
 
     question: Literal["alignment"] = "alignment"
@@ -149,14 +153,14 @@ class AlignmentPolicy(Value):
     )
 
 
-class BottomUp(Value):
+class BottomUp(Answer):
     """Question 9: what share of the objectives comes from the teams themselves?"""
 
     question: Literal["bottom_up"] = "bottom_up"
-    target_share: Share = Decimal("0.6")
+    target_share: Share = Field(default=Decimal("0.6"), json_schema_extra={"default": 0.6})
 
 
-class PerformanceReviews(Value):
+class PerformanceReviews(Answer):
     """Question 10: how are OKRs linked to performance reviews?"""
 
     question: Literal["performance_reviews"] = "performance_reviews"
@@ -270,6 +274,10 @@ def decide(state: Deployment, command: MakeDecision) -> list[DeploymentEvents]:
         case MakeDecision(decision=decision):
             if command.decided_by is not None and not command.decider_known:
                 raise NotFound("person", command.decided_by, pointer="/decided_by")
+            if isinstance(decision, Rhythm) and decision.lacks_days:
+                raise Refusal(
+                    "A custom cadence needs its length in days.", pointer="/decision/custom_days"
+                )
             changed = getattr(state, decision.question) != decision
             if changed and decision.question in _FIXED_WHILE_RUNNING and command.running_cycles:
                 raise DecisionRefuses(

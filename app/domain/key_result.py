@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, assert_never
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from app.domain import scoring
 from app.domain.cycle import Cycle, Phase
@@ -22,7 +22,7 @@ from app.domain.errors import (
     ReasonMissing,
     Refusal,
 )
-from app.domain.measures import Measure, Metric, Milestone, Reading, progress
+from app.domain.measures import Measure, Metric, Milestone, Reading, check, progress
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.objective import Objective, Status, judge_limit
 from app.domain.values import (
@@ -43,6 +43,14 @@ from app.domain.values import (
 CLOCK_SKEW = timedelta(minutes=5)
 
 
+Weight = Annotated[
+    Number,
+    Field(ge=Decimal("0.01"), le=100),
+    WithJsonSchema({"type": "number", "minimum": 0.01, "maximum": 100}),
+]
+"""How much a key result counts beside its neighbours: 0.01 to 100."""
+
+
 class KeyResultTerms(Value):
     """What is said of a key result, wherever it is said.
 
@@ -51,7 +59,7 @@ class KeyResultTerms(Value):
 
     title: Line
     measure: Measure = Milestone()
-    weight: Annotated[Number, Field(gt=0, le=100)] = Decimal(1)
+    weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
     owner: Owner | None = None
 
 
@@ -291,6 +299,7 @@ def _draft(command: DraftKeyResult) -> KeyResultDrafted:
     cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
     objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
     _known_owner(command.terms.owner, command.owner_level)
+    check(command.terms.measure)
     limit = command.deployment.limits.max_key_results
     return KeyResultDrafted(
         key_result_id=command.key_result_id,
@@ -381,6 +390,7 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
             objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
             _known_owner(command.terms.owner, command.owner_level)
+            check(command.terms.measure)
             if state.terms == command.terms:
                 return []
             _reason_if_committed(objective, command.reason)

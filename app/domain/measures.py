@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self, assert_never
+from typing import Annotated, Literal, assert_never
 
-from pydantic import Field, StrictBool, StringConstraints, model_validator
+from pydantic import Field, StrictBool
 
-from app.domain.errors import WrongKind
-from app.domain.values import Number, Value, share
+from app.domain.errors import Refusal, WrongKind
+from app.domain.values import Line, Number, Value, share, tagged
 
-Unit = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 Reading = StrictBool | Number
 """A number for a metric, true or false for a milestone."""
 
@@ -18,25 +17,30 @@ Reading = StrictBool | Number
 class Metric(Value):
     """From a baseline to a target, in a unit. It may rise or fall."""
 
+    model_config = tagged("kind")
     kind: Literal["metric"] = "metric"
-    unit: Unit = Field(examples=["customers"])
+    unit: Line = Field(examples=["customers"])
     baseline: Number
     target: Number
-
-    @model_validator(mode="after")
-    def _goes_somewhere(self) -> Self:
-        if self.baseline == self.target:
-            raise ValueError("target must differ from baseline: a metric goes from X to Y")
-        return self
 
 
 class Milestone(Value):
     """Reached or not; it need not be numeric."""
 
+    model_config = tagged("kind")
     kind: Literal["milestone"] = "milestone"
 
 
 Measure = Annotated[Metric | Milestone, Field(discriminator="kind")]
+
+
+def check(measure: Metric | Milestone, pointer: str = "/measure") -> None:
+    """Raise Refusal for a metric that goes nowhere."""
+    if isinstance(measure, Metric) and measure.baseline == measure.target:
+        raise Refusal(
+            "target must differ from baseline: a metric goes from X to Y.",
+            pointer=f"{pointer}/target",
+        )
 
 
 def progress(measure: Metric | Milestone, reading: bool | Decimal) -> Decimal:

@@ -25,6 +25,7 @@ from app.domain.cycle import (
 from app.domain.deployment import Deployment, Scoring
 from app.domain.errors import NotFound, Refusal, ResetIncomplete
 from app.domain.key_result import Choice, KeyResult, KeyResultDrafted, KeyResultReset
+from app.domain.measures import check
 from app.domain.messages import Decider, Event, looked_up
 from app.domain.objective import (
     Objective,
@@ -119,6 +120,8 @@ def _choices(command: ResetCycle) -> dict[UUID, KeyResultChoice]:
                 "terms belong to a modified key result, and only to one.",
                 pointer=f"{pointer}/terms",
             )
+        if choice.terms is not None:
+            check(choice.terms.measure, f"{pointer}/terms/measure")
         given[choice.key_result_id] = choice
     missing = wanted - set(given)
     if missing:

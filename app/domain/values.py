@@ -28,13 +28,24 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def tagged(field: str) -> ConfigDict:
+    """For a member of a union: the JSON Schema demands the field that tells the members apart."""
+
+    def demand(schema: dict[str, Any]) -> None:
+        schema["required"] = sorted({field, *schema.get("required", ())})
+
+    return ConfigDict(json_schema_extra=demand)
+
+
 # Postgres text cannot hold NUL, and other control characters only ever arrive by accident.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LINE_BREAK = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]")
+_CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+_BREAK = r"\t\n\r\x85\u2028\u2029"
+_NOT_PRINTABLE = re.compile(f"[{_CONTROL}]")
+_LINE_BREAK = re.compile(f"[{_BREAK}]")
 
 
 def _printable(text: str) -> str:
-    if _CONTROL.search(text):
+    if _NOT_PRINTABLE.search(text):
         raise ValueError("remove the control characters (such as NUL) from this text")
     return text
 
@@ -45,11 +56,17 @@ def _single_line(text: str) -> str:
     return text
 
 
+def _pattern(excluded: str) -> dict[str, Any]:
+    """For the JSON Schema: none of these characters, and not only white space."""
+    return {"pattern": f"^[^{excluded}]*[^\\s{excluded}][^{excluded}]*$"}
+
+
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
     AfterValidator(_printable),
     AfterValidator(_single_line),
+    Field(json_schema_extra=_pattern(_CONTROL + _BREAK)),
 ]
 """One line of text: 1 to 300 characters, surrounding white space removed."""
 
@@ -57,6 +74,7 @@ Prose = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000),
     AfterValidator(_printable),
+    Field(json_schema_extra=_pattern(_CONTROL)),
 ]
 """Free text: 1 to 10,000 characters, line breaks allowed."""
 
@@ -73,25 +91,34 @@ def as_json_number(value: Decimal) -> int | float:
     return int(whole) if whole == value else float(value)
 
 
+def _rounded(places: str) -> AfterValidator:
+    """Half to even, so that what arithmetic in doubles left behind is not taken for precision."""
+    step = Decimal(places)
+    return AfterValidator(lambda value: value.quantize(step, ROUND_HALF_EVEN).normalize())
+
+
 _as_number = PlainSerializer(as_json_number, return_type=int | float, when_used="json")
+LARGEST = 10**9
 
 Number = Annotated[
     Decimal,
     BeforeValidator(_only_a_number),
-    Field(max_digits=15, decimal_places=6, allow_inf_nan=False),
+    Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False),
+    _rounded("0.000001"),
     _as_number,
-    WithJsonSchema({"type": "number", "minimum": -(10**9), "maximum": 10**9, "examples": [42.5]}),
+    WithJsonSchema({"type": "number", "minimum": -LARGEST, "maximum": LARGEST}),
 ]
-"""An exact decimal: at most 9 digits before the point and 6 after; never NaN or infinite."""
+"""An exact decimal: at most a thousand million either way, rounded at 6 decimals."""
 
 Share = Annotated[
     Decimal,
     BeforeValidator(_only_a_number),
-    Field(ge=0, le=1, decimal_places=4, allow_inf_nan=False),
+    Field(ge=0, le=1, allow_inf_nan=False),
+    _rounded("0.0001"),
     _as_number,
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1, "examples": [0.7]}),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
 ]
-"""A share, probability, progress or score: 0 to 1, at most 4 decimals."""
+"""A share, probability, progress or score: 0 to 1, rounded at 4 decimals."""
 
 _FOUR_PLACES = Decimal("0.0001")
 
@@ -101,7 +128,15 @@ def share(value: Decimal) -> Decimal:
     return min(max(value, Decimal(0)), Decimal(1)).quantize(_FOUR_PLACES, ROUND_HALF_EVEN)
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("choose a year from 2 to 9998") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(utc)]
 """A moment with a time zone, kept in UTC."""
 
 
@@ -146,6 +181,7 @@ Key = Annotated[
     StringConstraints(min_length=1, max_length=200),
     AfterValidator(_printable),
     AfterValidator(_single_line),
+    Field(json_schema_extra={"pattern": f"^[^{_CONTROL}{_BREAK}]+$"}),
 ]
 """Another system's key: 1 to 200 characters on one line, compared exactly."""
 
@@ -170,10 +206,3 @@ class Target(Value):
 
     kind: Literal["objective", "key_result"]
     id: UUID
-
-
-def utc(moment: datetime) -> datetime:
-    """The same moment in UTC; raises ValueError when it has no time zone."""
-    if moment.tzinfo is None:
-        raise ValueError("a moment needs a time zone")
-    return moment.astimezone(UTC)

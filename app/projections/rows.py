@@ -55,6 +55,11 @@ def record_type(table: Row) -> Any:
     return namedtuple(f"{table.__name__}Record", columns(table))
 
 
+def record(table: type[R], row: Iterable[Any]) -> R:
+    """A record of a table from the values of its columns, in order."""
+    return cast(R, record_type(table)._make(row))
+
+
 # Postgres ---------------------------------------------------------------------------------
 
 
@@ -68,12 +73,12 @@ class PostgresRows:
     async def get(self, table: type[R], *key: Any) -> R | None:
         conditions = " AND ".join(f"{name} = ${i}" for i, name in enumerate(key_columns(table), 2))
         row = await self._conn.fetchrow(
-            f"SELECT {_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
+            f"SELECT {column_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
             f"WHERE org_id = $1 AND {conditions}",
             self._org_id,
             *key,
         )
-        return None if row is None else cast(R, record_type(table)._make(row))
+        return None if row is None else record(table, row)
 
     async def select(
         self,
@@ -103,7 +108,7 @@ class PostgresRows:
                 conditions.append(f"position > ${len(arguments)}")
         page = f" LIMIT {limit:d}" if limit is not None else ""
         rows = await self._conn.fetch(
-            f"SELECT {_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
+            f"SELECT {column_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
             f"WHERE {' AND '.join(conditions)}{order}{page}",
             *arguments,
         )
@@ -119,7 +124,7 @@ async def write(conn: Connection, org_id: UUID, changes: Iterable[Change]) -> No
                 table = type(row)
                 values = [getattr(row, name) for name in columns(table)]
                 slots = ", ".join(f"${i}" for i in range(1, len(values) + 1))
-                sql = f"INSERT INTO {table_name(table)} ({_list(table)}) VALUES ({slots})"  # noqa: S608
+                sql = f"INSERT INTO {table_name(table)} ({column_list(table)}) VALUES ({slots})"  # noqa: S608
                 await conn.execute(sql, *values)
                 continue
             case Update(table=table, key=key, values=new):
@@ -142,7 +147,7 @@ class ProjectionMismatch(Exception):
 
 
 @cache
-def _list(table: Row) -> str:
+def column_list(table: Row) -> str:
     return ", ".join(columns(table))
 
 

@@ -92,7 +92,7 @@ async def list_api_keys(
 
 
 @router.get(
-    "/{key_id}",
+    "/{key_id:id}",
     operation_id="get_api_key",
     response_model=ApiKeyView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -102,7 +102,7 @@ async def get_api_key(organization_id: UUID, key_id: UUID, read: ReadState) -> R
 
 
 @router.post(
-    "/{key_id}:revoke",
+    "/{key_id:id}:revoke",
     operation_id="revoke_api_key",
     response_model=ApiKeyView,
     responses=declared(*WRITES),

@@ -25,7 +25,7 @@ WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
 
 
 @router.post(
-    "/objectives/{objective_id}/alignments",
+    "/objectives/{objective_id:id}/alignments",
     operation_id="align_objective",
     status_code=201,
     response_model=AlignmentView,
@@ -83,7 +83,7 @@ async def list_alignments(
 
 
 @router.get(
-    "/alignments/{alignment_id}",
+    "/alignments/{alignment_id:id}",
     operation_id="get_alignment",
     response_model=AlignmentView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -93,7 +93,7 @@ async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadSta
 
 
 @router.post(
-    "/alignments/{alignment_id}:withdraw",
+    "/alignments/{alignment_id:id}:withdraw",
     operation_id="withdraw_alignment",
     response_model=AlignmentView,
     responses=declared(*WRITES),

@@ -90,7 +90,7 @@ async def list_cycles(
 
 
 @router.get(
-    "/{cycle_id}",
+    "/{cycle_id:id}",
     operation_id="get_cycle",
     response_model=CycleView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -100,7 +100,7 @@ async def get_cycle(organization_id: UUID, cycle_id: UUID, read: ReadState) -> R
 
 
 @router.get(
-    "/{cycle_id}/tree",
+    "/{cycle_id:id}/tree",
     operation_id="get_tree",
     response_model=TreeView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -116,7 +116,7 @@ async def get_tree(
 
 
 @router.post(
-    "/{cycle_id}:begin-drafting",
+    "/{cycle_id:id}:begin-drafting",
     operation_id="begin_drafting",
     response_model=CycleView,
     responses=declared(*WRITES),
@@ -126,7 +126,7 @@ async def begin_drafting(organization_id: UUID, cycle_id: UUID, write: WriteCycl
 
 
 @router.post(
-    "/{cycle_id}:open",
+    "/{cycle_id:id}:open",
     operation_id="open_cycle",
     response_model=CycleView,
     responses=declared(*WRITES),
@@ -137,7 +137,7 @@ async def open_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles) 
 
 
 @router.post(
-    "/{cycle_id}:begin-scoring",
+    "/{cycle_id:id}:begin-scoring",
     operation_id="begin_scoring",
     response_model=CycleView,
     responses=declared(*WRITES),
@@ -147,7 +147,7 @@ async def begin_scoring(organization_id: UUID, cycle_id: UUID, write: WriteCycle
 
 
 @router.post(
-    "/{cycle_id}:begin-reflection",
+    "/{cycle_id:id}:begin-reflection",
     operation_id="begin_reflection",
     response_model=CycleView,
     responses=declared(*WRITES),
@@ -157,7 +157,7 @@ async def begin_reflection(organization_id: UUID, cycle_id: UUID, write: WriteCy
 
 
 @router.post(
-    "/{cycle_id}:close",
+    "/{cycle_id:id}:close",
     operation_id="close_cycle",
     response_model=CycleView,
     responses=declared(*WRITES),
@@ -168,7 +168,7 @@ async def close_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles)
 
 
 @router.post(
-    "/{cycle_id}:reset",
+    "/{cycle_id:id}:reset",
     operation_id="reset_cycle",
     response_model=CycleView,
     responses=declared(*WRITES, "reset-incomplete", "decision-refuses"),
@@ -196,7 +196,7 @@ async def reset_cycle(
 
 
 @router.post(
-    "/{cycle_id}/reflections",
+    "/{cycle_id:id}/reflections",
     operation_id="record_reflection",
     status_code=201,
     response_model=ReflectionView,
@@ -225,7 +225,7 @@ async def record_reflection(
 
 
 @router.get(
-    "/{cycle_id}/reflections",
+    "/{cycle_id:id}/reflections",
     operation_id="list_reflections",
     response_model=Page[ReflectionView],
     responses=declared(*ALWAYS, "page-token", "outside-ledger"),
@@ -245,7 +245,7 @@ async def list_reflections(
 
 
 @router.get(
-    "/{cycle_id}/warnings",
+    "/{cycle_id:id}/warnings",
     operation_id="list_warnings",
     response_model=Page[WarningView],
     responses=declared(*ALWAYS, "page-token", "outside-ledger"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from app.api.dependencies import Pages, ReadState, Write, page_response, writes
 from app.api.problems import ALWAYS, WRITES, declared
@@ -13,13 +14,27 @@ from app.api.schemas import MakeDecisionBody
 from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.domain.deployment import QUESTIONS, MakeDecision
-from app.domain.errors import NotFound, Refusal
+from app.domain.errors import Refusal
 from app.projections.decisions import DecisionRow
 from app.queries import programme
 from app.queries.programme import AnswerView, DecisionView, DeploymentView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/deployment", tags=["deployment"])
+
+
+class _Question(Convertor[str]):
+    regex = "|".join(QUESTIONS)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("question", _Question())
+Question = Annotated[str, Path(json_schema_extra={"enum": list(QUESTIONS)})]
 WriteDeployment = Annotated[Write, writes(Scope.DEPLOYMENT_WRITE)]
 
 
@@ -55,27 +70,25 @@ async def list_decisions(
 
 
 @router.get(
-    "/{question}",
+    "/{question:question}",
     operation_id="get_decision",
     response_model=AnswerView,
     responses=declared(*ALWAYS, "outside-ledger"),
 )
-async def get_decision(organization_id: UUID, question: str, read: ReadState) -> Response:
+async def get_decision(organization_id: UUID, question: Question, read: ReadState) -> Response:
     return await read(programme.decision, question)
 
 
 @router.put(
-    "/{question}",
+    "/{question:question}",
     operation_id="make_decision",
     response_model=AnswerView,
     responses=declared(*WRITES, "decision-refuses"),
 )
 async def make_decision(
-    organization_id: UUID, question: str, body: MakeDecisionBody, write: WriteDeployment
+    organization_id: UUID, question: Question, body: MakeDecisionBody, write: WriteDeployment
 ) -> Response:
     """Answer a question, or answer it anew. Commands are judged by it from now on."""
-    if question not in QUESTIONS:
-        raise NotFound("question", repr(question))
     if body.decision.question != question:
         raise Refusal(
             f"The decision answers {body.decision.question!r}, the path asks {question!r}.",

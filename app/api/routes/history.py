@@ -7,8 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import WithJsonSchema
 
-from app.api.dependencies import Pages, Read, json_response, page_response, reads
+from app.api.dependencies import Pages, Read, json_response, page_response, reads, reads_now
 from app.api.problems import ALWAYS, ApiProblem, declared
 from app.application import replay
 from app.application.ledgers import Reader
@@ -23,9 +24,11 @@ from app.queries.views import Page, View
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["history"])
 ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
+ReadLedger = Annotated[Read, reads_now(Scope.HISTORY_READ)]
 
+_Type = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(EVENTS)})]
 Types = Annotated[
-    list[str] | None,
+    list[_Type] | None,
     Query(alias="type", max_length=50, description="Only events of these types."),
 ]
 Actor = Annotated[Key | None, Query(description="Only events by this actor, as recorded.")]
@@ -34,6 +37,7 @@ StreamName = Annotated[
     Query(
         alias="stream",
         description="Only events of this stream: `category/id`.",
+        pattern=f"^({'|'.join(STREAMS)})/[0-9a-fA-F-]{{36}}$",
         examples=["objective/01980000-0000-7000-8000-000000000001"],
     ),
 ]
@@ -94,7 +98,7 @@ async def _page(
 
 
 @router.get(
-    "/cycles/{cycle_id}/history",
+    "/cycles/{cycle_id:id}/history",
     operation_id="get_cycle_history",
     response_model=Page[EventView],
     responses=declared(*ALWAYS, "page-token", "outside-ledger"),
@@ -155,7 +159,7 @@ class VerdictView(View):
     response_model=LedgerView,
     responses=declared(*ALWAYS),
 )
-async def get_ledger(organization_id: UUID, read: ReadHistory) -> Response:
+async def get_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     async def head(reader: Reader) -> LedgerView:
         return LedgerView(head=reader.position, at=reader.at)
 
@@ -168,7 +172,7 @@ async def get_ledger(organization_id: UUID, read: ReadHistory) -> Response:
     response_model=VerdictView,
     responses=declared(*ALWAYS),
 )
-async def verify_ledger(organization_id: UUID, read: ReadHistory) -> Response:
+async def verify_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     """Replay every event, and compare with every live row and every hash."""
     async with read.ledgers.read(organization_id) as reader:
         verdict = await replay.verify(reader.conn, organization_id)

@@ -72,7 +72,7 @@ async def list_key_results(
 
 
 @router.get(
-    "/{key_result_id}",
+    "/{key_result_id:id}",
     operation_id="get_key_result",
     tags=["key results"],
     response_model=KeyResultView,
@@ -83,7 +83,7 @@ async def get_key_result(organization_id: UUID, key_result_id: UUID, read: ReadS
 
 
 @router.patch(
-    "/{key_result_id}",
+    "/{key_result_id:id}",
     operation_id="amend_key_result",
     tags=["key results"],
     response_model=KeyResultView,
@@ -111,7 +111,7 @@ async def amend_key_result(
 
 
 @router.post(
-    "/{key_result_id}:remove",
+    "/{key_result_id:id}:remove",
     operation_id="remove_key_result",
     tags=["key results"],
     response_model=KeyResultView,
@@ -126,7 +126,7 @@ async def remove_key_result(
 
 
 @router.post(
-    "/{key_result_id}/check-ins",
+    "/{key_result_id:id}/check-ins",
     operation_id="record_check_in",
     tags=["check-ins"],
     status_code=201,
@@ -155,7 +155,7 @@ async def record_check_in(
 
 
 @router.get(
-    "/{key_result_id}/check-ins",
+    "/{key_result_id:id}/check-ins",
     operation_id="list_check_ins",
     tags=["check-ins"],
     response_model=Page[CheckInView],
@@ -179,7 +179,7 @@ async def list_check_ins(
 
 
 @router.put(
-    "/{key_result_id}/score",
+    "/{key_result_id:id}/score",
     operation_id="score_key_result",
     tags=["scores"],
     response_model=ScoreView,
@@ -199,7 +199,7 @@ async def score_key_result(
 
 
 @router.get(
-    "/{key_result_id}/score",
+    "/{key_result_id:id}/score",
     operation_id="get_score",
     tags=["scores"],
     response_model=ScoreView,
@@ -213,7 +213,7 @@ check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", ta
 
 
 @check_ins.get(
-    "/{check_in_id}",
+    "/{check_in_id:id}",
     operation_id="get_check_in",
     response_model=CheckInView,
     responses=declared(*ALWAYS, "outside-ledger"),

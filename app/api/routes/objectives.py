@@ -112,7 +112,7 @@ async def list_objectives(
 
 
 @router.get(
-    "/{objective_id}",
+    "/{objective_id:id}",
     operation_id="get_objective",
     response_model=ObjectiveView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -122,7 +122,7 @@ async def get_objective(organization_id: UUID, objective_id: UUID, read: ReadSta
 
 
 @router.patch(
-    "/{objective_id}",
+    "/{objective_id:id}",
     operation_id="revise_objective",
     response_model=ObjectiveView,
     responses=declared(*WRITES, "version-required", "reason-missing"),
@@ -149,7 +149,7 @@ async def revise_objective(
 
 
 @router.post(
-    "/{objective_id}:propose",
+    "/{objective_id:id}:propose",
     operation_id="propose_objective",
     response_model=ObjectiveView,
     responses=declared(*WRITES),
@@ -162,7 +162,7 @@ async def propose_objective(
 
 
 @router.post(
-    "/{objective_id}:commit",
+    "/{objective_id:id}:commit",
     operation_id="commit_objective",
     response_model=ObjectiveView,
     responses=declared(*WRITES, "decision-refuses"),
@@ -176,7 +176,7 @@ async def commit_objective(
 
 
 @router.post(
-    "/{objective_id}:abandon",
+    "/{objective_id:id}:abandon",
     operation_id="abandon_objective",
     response_model=ObjectiveView,
     responses=declared(*WRITES),
@@ -189,7 +189,7 @@ async def abandon_objective(
 
 
 @router.post(
-    "/{objective_id}:report-result",
+    "/{objective_id:id}:report-result",
     operation_id="report_result",
     response_model=ObjectiveView,
     responses=declared(*WRITES),
@@ -203,7 +203,7 @@ async def report_result(
 
 
 @router.post(
-    "/{objective_id}/key-results",
+    "/{objective_id:id}/key-results",
     operation_id="draft_key_result",
     tags=["key results"],
     status_code=201,

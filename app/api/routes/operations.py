@@ -48,7 +48,7 @@ async def health_ready(request: Request) -> Response:
     "/problems/{name}",
     operation_id="explain_problem",
     response_model=ProblemKind,
-    responses=declared("not-found"),
+    responses=declared("not-found", "invalid"),
 )
 async def explain_problem(name: str) -> ProblemKind | Response:
     """What a problem's `type` means, and how to mend it."""
@@ -61,4 +61,4 @@ async def explain_problem(name: str) -> ProblemKind | Response:
 )
 async def get_import_schema() -> JSONResponse:
     """The JSON Schema of import documents."""
-    return JSONResponse(import_schema(), media_type="application/schema+json")
+    return JSONResponse(import_schema())

@@ -71,7 +71,7 @@ async def list_people(
 
 
 @router.get(
-    "/{person_id}",
+    "/{person_id:id}",
     operation_id="get_person",
     response_model=PersonView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -81,7 +81,7 @@ async def get_person(organization_id: UUID, person_id: UUID, read: ReadState) ->
 
 
 @router.post(
-    "/{person_id}:depart",
+    "/{person_id:id}:depart",
     operation_id="record_departure",
     response_model=PersonView,
     responses=declared(*WRITES),

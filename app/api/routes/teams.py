@@ -88,7 +88,7 @@ async def list_teams(
 
 
 @router.get(
-    "/{team_id}",
+    "/{team_id:id}",
     operation_id="get_team",
     response_model=TeamView,
     responses=declared(*ALWAYS, "outside-ledger"),
@@ -98,7 +98,7 @@ async def get_team(organization_id: UUID, team_id: UUID, read: ReadState) -> Res
 
 
 @router.patch(
-    "/{team_id}",
+    "/{team_id:id}",
     operation_id="change_team",
     response_model=TeamView,
     responses=declared(*WRITES, "version-required", "team-loop"),
@@ -125,7 +125,7 @@ async def change_team(
 
 
 @router.post(
-    "/{team_id}:disband",
+    "/{team_id:id}:disband",
     operation_id="disband_team",
     response_model=TeamView,
     responses=declared(*WRITES),
@@ -136,7 +136,7 @@ async def disband_team(organization_id: UUID, team_id: UUID, write: WriteTeams) 
 
 
 @router.put(
-    "/{team_id}/members/{person_id}",
+    "/{team_id:id}/members/{person_id:id}",
     operation_id="add_member",
     response_model=TeamView,
     responses=declared(*WRITES),
@@ -149,7 +149,7 @@ async def add_member(
 
 
 @router.delete(
-    "/{team_id}/members/{person_id}",
+    "/{team_id:id}/members/{person_id:id}",
     operation_id="remove_member",
     response_model=TeamView,
     responses=declared(*WRITES),
