@@ -46,8 +46,22 @@ def document(app: FastAPI) -> dict[str, Any]:
     imported.pop("$schema", None)
     imported.pop("$id", None)
     schemas["ImportDocument"] = _relocated(imported)
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                _not_null(parameter["schema"])
     app.openapi_schema = made
     return made
+
+
+def _not_null(schema: dict[str, Any]) -> None:
+    """An optional parameter is left out; it cannot be null."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema |= choices[0]
+    elif choices:
+        schema["anyOf"] = choices
 
 
 def _relocated(schema: Any) -> Any:

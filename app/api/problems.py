@@ -451,3 +451,8 @@ WRITES = (
     "refused",
     "idempotency-key-reused",
 )
+READING: dict[int | str, dict[str, Any]] = {
+    304: {"description": "What If-None-Match names is still what is there."},
+    **declared(*ALWAYS, "outside-ledger"),
+}
+"""Of a route that shows one resource."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from app.domain.objective import ObjectiveTerms
 from app.domain.reset import KeyResultChoice, NextCycle
 from app.domain.team import TeamLevel
 from app.domain.values import (
+    Day,
     ExternalRef,
     Level,
     Line,
@@ -111,8 +111,8 @@ class MemberBody(Body):
 class PlanCycleBody(Body):
     model_config = _example(name="2026 Q1", starts_on="2026-01-01", ends_on="2026-03-31")
     name: Line
-    starts_on: date
-    ends_on: date
+    starts_on: Day
+    ends_on: Day
     parent_id: UUID | None = None
     external: ExternalRef | None = None
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -21,7 +20,10 @@ from app.domain.key_result import CheckInTerms, Weight
 from app.domain.measures import Measure, Milestone
 from app.domain.objective import ObjectiveTerms
 from app.domain.team import TeamLevel
-from app.domain.values import Key, Level, Line, Moment, Origin, Prose, Share, Value
+from app.domain.values import Day, Key, Level, Line, Moment, Origin, Prose, Share, Value
+
+ItemKey = Annotated[Key, Field(max_length=200)]
+"""An item's key in the document; what is made of the item is found again by it."""
 
 
 class DocumentInvalid(Refusal):
@@ -31,7 +33,7 @@ class DocumentInvalid(Refusal):
 class PersonItem(Value):
     """A person, who may own goals."""
 
-    key: Key
+    key: ItemKey
     name: Line
     email: Line | None = None
 
@@ -39,9 +41,9 @@ class PersonItem(Value):
 class OwnerItem(Value):
     """A team, or the company at the top."""
 
-    key: Key
+    key: ItemKey
     name: Line
-    parent: Key | None = None
+    parent: ItemKey | None = None
     level: TeamLevel = Level.TEAM
 
 
@@ -54,26 +56,26 @@ class CycleItem(Value):
     """`phase` is where the import brings the cycle; by default as far as its data needs."""
 
     name: Line
-    starts_on: date
-    ends_on: date
+    starts_on: Day
+    ends_on: Day
     phase: Phase | None = None
 
 
 class CheckInItem(CheckInTerms):
     """Without `occurred_at` it is as of the import, or of the cycle's last day if that is past."""
 
-    key: Key | None = None
+    key: ItemKey | None = None
     occurred_at: Moment | None = None
 
 
 class KeyResultItem(Value):
     """Without a measure it is a milestone. `result_text` is a check-in's note."""
 
-    key: Key
+    key: ItemKey
     title: Line
     measure: Measure = Milestone()
     weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
-    owner: Key | None = None
+    owner: ItemKey | None = None
     check_ins: tuple[CheckInItem, ...] = ()
     result_text: Prose | None = None
     score: Share | None = None
@@ -83,13 +85,13 @@ class KeyResultItem(Value):
 class ObjectiveItem(Value):
     """`supports` names an objective or a key result, or several of them."""
 
-    key: Key
-    owner: Key
+    key: ItemKey
+    owner: ItemKey
     title: Line
     why: Prose | None = None
     why_now: Prose | None = None
     origin: Origin = Origin.BOTTOM_UP
-    supports: Key | tuple[Key, ...] | None = None
+    supports: ItemKey | tuple[ItemKey, ...] | None = None
     rationale: Prose | None = None
     result_text: Prose | None = None
     key_results: tuple[KeyResultItem, ...] = ()
@@ -110,7 +112,7 @@ class ObjectiveItem(Value):
 class RetrospectiveItem(Value):
     """What worked, what did not, and what to try, of one owner."""
 
-    owner: Key
+    owner: ItemKey
     good: tuple[Prose, ...] = ()
     bad: tuple[Prose, ...] = ()
     try_: tuple[Prose, ...] = Field(default=(), alias="try")

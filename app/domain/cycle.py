@@ -15,7 +15,7 @@ from app.domain.deployment import Deployment, Scoring
 from app.domain.errors import AlreadyExists, DecisionRefuses, InvalidState, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.scoring import days
-from app.domain.values import ExternalRef, Line, Moment, Prose
+from app.domain.values import Day, ExternalRef, Line, Moment, Prose
 
 
 class Phase(StrEnum):
@@ -46,8 +46,8 @@ class CycleEvent(Event, stream="cycle", key="cycle_id"):
 
 class CyclePlanned(CycleEvent, type="cycle.planned"):
     name: Line
-    starts_on: date
-    ends_on: date
+    starts_on: Day
+    ends_on: Day
     parent_id: UUID | None = None
     previous_id: UUID | None = None
     external: ExternalRef | None = None

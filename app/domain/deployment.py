@@ -16,7 +16,7 @@ from pydantic import Field
 
 from app.domain.errors import DecisionRefuses, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
-from app.domain.values import Level, Line, Prose, Share, Value, tagged
+from app.domain.values import Count, Level, Line, Prose, Share, Value, not_text, tagged
 
 # The ten decisions ------------------------------------------------------------------------
 
@@ -66,8 +66,8 @@ class Limits(Answer):
     """Question 2: how many? Per owner and cycle, and per objective."""
 
     question: Literal["limits"] = "limits"
-    max_objectives: int = Field(default=3, ge=1, le=20)
-    max_key_results: int = Field(default=4, ge=1, le=20)
+    max_objectives: Count = Field(default=3, ge=1, le=20)
+    max_key_results: Count = Field(default=4, ge=1, le=20)
     enforcement: Enforcement = Enforcement.WARN
 
 
@@ -78,9 +78,9 @@ class Rhythm(Answer):
     company: Cadence = Cadence.QUARTERLY
     team: Cadence = Cadence.QUARTERLY
     individual: Cadence = Cadence.QUARTERLY
-    custom_days: int | None = Field(default=None, ge=7, le=731)
-    check_in_every_days: int = Field(default=14, ge=1, le=92)
-    check_in_grace_days: int = Field(default=3, ge=0, le=31)
+    custom_days: Annotated[int, Field(ge=7, le=731), not_text] | None = None
+    check_in_every_days: Count = Field(default=14, ge=1, le=92)
+    check_in_grace_days: Count = Field(default=3, ge=0, le=31)
 
     @property
     def cadences(self) -> tuple[Cadence, ...]:
@@ -116,10 +116,10 @@ class CycleLength(Answer):
     """Question 5: how long is a cycle, and how long its windows?"""
 
     question: Literal["cycle_length"] = "cycle_length"
-    weeks: int = Field(default=13, ge=1, le=104)
-    planning_days: int = Field(default=14, ge=1, le=92)
-    scoring_days: int = Field(default=7, ge=1, le=31)
-    reflection_notice_days: int = Field(default=14, ge=1, le=62)
+    weeks: Count = Field(default=13, ge=1, le=104)
+    planning_days: Count = Field(default=14, ge=1, le=92)
+    scoring_days: Count = Field(default=7, ge=1, le=31)
+    reflection_notice_days: Count = Field(default=14, ge=1, le=62)
 
 
 class Tracking(Answer):
@@ -145,8 +145,8 @@ class AlignmentPolicy(Answer):
 
     question: Literal["alignment"] = "alignment"
     policy: Literal["optional", "expected", "required"] = "expected"
-    required_by_day: int | None = Field(
-        default=None, ge=0, le=366, description="Days after the cycle's start."
+    required_by_day: Annotated[int, Field(ge=0, le=366), not_text] | None = Field(
+        default=None, description="Days after the cycle's start."
     )
     targets: tuple[Literal["objective", "key_result"], ...] = Field(
         default=("objective", "key_result"), min_length=1, max_length=2

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -35,7 +34,7 @@ from app.domain.objective import (
     Status,
 )
 from app.domain.scoring import roll_up
-from app.domain.values import Line, Prose, Value
+from app.domain.values import Day, Line, Prose, Value
 
 SCORED_AT_THE_END = "Scored at the end of the cycle from the latest check-in."
 
@@ -61,8 +60,8 @@ class NextCycle(Value):
     """The cycle to draft."""
 
     name: Line
-    starts_on: date
-    ends_on: date
+    starts_on: Day
+    ends_on: Day
 
 
 # Commands ---------------------------------------------------------------------------------

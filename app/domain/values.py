@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -136,8 +136,21 @@ def utc(moment: datetime) -> datetime:
         raise ValueError("choose a year from 2 to 9998") from error
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(utc)]
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str | date):
+        raise ValueError("give it as text in ISO 8601, not as a number")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(utc)]
 """A moment with a time zone, kept in UTC."""
+
+Day = Annotated[date, BeforeValidator(_only_text)]
+"""A calendar day."""
+
+not_text = BeforeValidator(_only_a_number)
+Count = Annotated[int, not_text]
+"""A whole number; never text."""
 
 
 class Level(StrEnum):
@@ -178,12 +191,12 @@ class Health(StrEnum):
 
 Key = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=200),
+    StringConstraints(min_length=1, max_length=400),
     AfterValidator(_printable),
     AfterValidator(_single_line),
     Field(json_schema_extra={"pattern": f"^[^{_CONTROL}{_BREAK}]+$"}),
 ]
-"""Another system's key: 1 to 200 characters on one line, compared exactly."""
+"""Another system's key: 1 to 400 characters on one line, compared exactly."""
 
 
 class ExternalRef(Value):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import IssueKeyBody
 from app.application.idempotency import Answer
 from app.application.keys import digest, keep_digest, make_key
@@ -28,7 +28,9 @@ WriteKeys = Annotated[Write, writes(Scope.KEYS_WRITE)]
 class IssuedKeyView(ApiKeyView):
     """The one time that the key itself is shown."""
 
-    key: str = Field(description="Keep it now: only its digest is stored.")
+    key: str | None = Field(
+        description="Keep it now: only its digest is stored. Null in a repeated answer."
+    )
 
 
 @router.post(
@@ -61,16 +63,20 @@ async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: WriteK
         assert digested is not None, "a made key has the shape of one"
         await keep_digest(unit.conn, organization_id, id, digested)
         location = f"/v1/organizations/{organization_id}/api-keys/{id}"
-        return await answer(unit, programme.api_key, id, status=201, location=location)
+        return await answer(unit, _issued, id, status=201, location=location)
 
     response = await write(work)
     if "Idempotency-Replayed" in response.headers:
         return response
-    shown = IssuedKeyView(
-        **ApiKeyView.model_validate_json(bytes(response.body)).model_dump(), key=key
-    )
+    # Only what is not kept for a retry may hold the secret.
+    view = IssuedKeyView.model_validate_json(bytes(response.body))
     headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+    shown = view.model_copy(update={"key": key})
     return Response(shown.model_dump_json(), 201, headers, "application/json")
+
+
+async def _issued(reader: Reader, key_id: UUID) -> IssuedKeyView:
+    return IssuedKeyView(**dict(await programme.api_key(reader, key_id)), key=None)
 
 
 @router.get(
@@ -95,7 +101,7 @@ async def list_api_keys(
     "/{key_id:id}",
     operation_id="get_api_key",
     response_model=ApiKeyView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_api_key(organization_id: UUID, key_id: UUID, read: ReadState) -> Response:
     return await read(programme.api_key, key_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import AlignBody, ReasonBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -86,7 +86,7 @@ async def list_alignments(
     "/alignments/{alignment_id:id}",
     operation_id="get_alignment",
     response_model=AlignmentView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadState) -> Response:
     return await read(goals.alignment, alignment_id)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from uuid_utils.compat import uuid7
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -93,7 +93,7 @@ async def list_cycles(
     "/{cycle_id:id}",
     operation_id="get_cycle",
     response_model=CycleView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_cycle(organization_id: UUID, cycle_id: UUID, read: ReadState) -> Response:
     return await read(cycles.cycle, cycle_id)
@@ -103,7 +103,7 @@ async def get_cycle(organization_id: UUID, cycle_id: UUID, read: ReadState) -> R
     "/{cycle_id:id}/tree",
     operation_id="get_tree",
     response_model=TreeView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_tree(
     organization_id: UUID,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from app.api.dependencies import Pages, ReadState, Write, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import MakeDecisionBody
 from app.application.ledgers import Reader
 from app.domain.access import Scope
@@ -42,7 +42,7 @@ WriteDeployment = Annotated[Write, writes(Scope.DEPLOYMENT_WRITE)]
     "",
     operation_id="get_deployment",
     response_model=DeploymentView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_deployment(organization_id: UUID, read: ReadState) -> Response:
     """All ten questions: what is decided, and what stands at its default."""
@@ -73,7 +73,7 @@ async def list_decisions(
     "/{question:question}",
     operation_id="get_decision",
     response_model=AnswerView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_decision(organization_id: UUID, question: Question, read: ReadState) -> Response:
     return await read(programme.decision, question)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from uuid_utils.compat import uuid7
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import (
     AmendKeyResultBody,
     CheckInBody,
@@ -76,7 +76,7 @@ async def list_key_results(
     operation_id="get_key_result",
     tags=["key results"],
     response_model=KeyResultView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_key_result(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
     return await read(goals.key_result, key_result_id)
@@ -203,7 +203,7 @@ async def score_key_result(
     operation_id="get_score",
     tags=["scores"],
     response_model=ScoreView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_score(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
     return await read(goals.score, key_result_id)
@@ -216,7 +216,7 @@ check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", ta
     "/{check_in_id:id}",
     operation_id="get_check_in",
     response_model=CheckInView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState) -> Response:
     return await read(goals.check_in, check_in_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import (
     DraftKeyResultBody,
     DraftObjectiveBody,
@@ -115,7 +115,7 @@ async def list_objectives(
     "/{objective_id:id}",
     operation_id="get_objective",
     response_model=ObjectiveView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_objective(organization_id: UUID, objective_id: UUID, read: ReadState) -> Response:
     return await read(goals.objective, objective_id)

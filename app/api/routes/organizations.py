@@ -16,7 +16,7 @@ from app.api.dependencies import (
     json_response,
     writes,
 )
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import FoundOrganizationBody, RenameOrganizationBody
 from app.application.idempotency import Answer
 from app.application.keys import visible_organizations
@@ -70,7 +70,7 @@ async def list_organizations(request: Request, caller: AnyCaller) -> Response:
     "/{organization_id}",
     operation_id="get_organization",
     response_model=OrganizationView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_organization(organization_id: UUID, read: ReadState) -> Response:
     return await read(programme.organization)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import RegisterPersonBody
 from app.application.directory import enter
 from app.application.idempotency import Answer
@@ -74,7 +74,7 @@ async def list_people(
     "/{person_id:id}",
     operation_id="get_person",
     response_model=PersonView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_person(organization_id: UUID, person_id: UUID, read: ReadState) -> Response:
     return await read(programme.person, person_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, WRITES, declared
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -91,7 +91,7 @@ async def list_teams(
     "/{team_id:id}",
     operation_id="get_team",
     response_model=TeamView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def get_team(organization_id: UUID, team_id: UUID, read: ReadState) -> Response:
     return await read(programme.team, team_id)
