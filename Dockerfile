@@ -13,7 +13,7 @@ FROM python:3.13-slim
 RUN useradd --create-home --uid 10001 okr
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 OKR_HOST=0.0.0.0 OKR_DATA_DIR=/home/okr/data
-USER okr
+USER 10001
 WORKDIR /home/okr
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

@@ -37,6 +37,7 @@ check: $(INSTALLED) ## Lint, format, types, import rules, OpenAPI drift
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.api.openapi --check
 	$(BIN)/openapi-spec-validator openapi/openapi.json
+	$(BIN)/hadolint Dockerfile
 
 .PHONY: fix
 fix: $(INSTALLED) ## Mend what the linter can

@@ -1,0 +1,389 @@
+"""Key results: drafting, amending, checking in, scoring."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+
+from app.domain.cycle import Phase
+from app.domain.errors import (
+    AlreadyExists,
+    DecisionRefuses,
+    InvalidState,
+    NotFound,
+    OutsideCycle,
+    ReasonMissing,
+    Refusal,
+    WrongKind,
+)
+from app.domain.key_result import (
+    AmendKeyResult,
+    CheckInRecorded,
+    CheckInTerms,
+    DraftKeyResult,
+    KeyResult,
+    KeyResultAmended,
+    KeyResultRemoved,
+    KeyResultScored,
+    KeyResultTerms,
+    RecordCheckIn,
+    RemoveKeyResult,
+    ScoreKeyResult,
+    decider,
+)
+from app.domain.measures import Metric, Milestone
+from app.domain.objective import Status
+from app.domain.scoring import FORMULA
+from app.domain.values import Health, Owner, OwnerKind
+from tests.domain.builders import (
+    CHECK_IN,
+    DEFAULTS,
+    KEY_IDS,
+    KEY_RESULT,
+    KEY_RESULT_DRAFTED,
+    KEY_TERMS,
+    METRIC,
+    NOW,
+    OBJECTIVE,
+    PERSON,
+    REFUSING,
+    YESTERDAY,
+    cycle,
+    objective,
+    uid,
+)
+from tests.given import given
+
+
+def _draft(**more: Any) -> DraftKeyResult:
+    values: dict[str, Any] = {
+        "at": NOW,
+        "key_result_id": KEY_RESULT,
+        "objective_id": OBJECTIVE,
+        "terms": KEY_TERMS,
+        "objective": objective(Status.DRAFT),
+        "cycle": cycle(Phase.DRAFTING),
+        "deployment": DEFAULTS,
+        "owner_level": None,
+        "held": 0,
+        "existing": None,
+    }
+    return DraftKeyResult(**{**values, **more})
+
+
+def _on(kind: type[Any], phase: Phase = Phase.ACTIVE, **more: Any) -> Any:
+    values: dict[str, Any] = {
+        "at": NOW,
+        "key_result_id": KEY_RESULT,
+        "objective": objective(),
+        "cycle": cycle(phase),
+    }
+    return kind(**{**values, **more})
+
+
+def _say(occurred_at: datetime = NOW, **said: Any) -> RecordCheckIn:
+    extra = {name: said.pop(name) for name in ("phase", "objective") if name in said}
+    return _on(  # type: ignore[no-any-return]
+        RecordCheckIn,
+        check_in_id=CHECK_IN,
+        terms=CheckInTerms(**said),
+        occurred_at=occurred_at,
+        existing=None,
+        **extra,
+    )
+
+
+def _said(
+    value: Any = None,
+    *,
+    progress: str | None = None,
+    latest: bool = True,
+    latest_value: bool | None = None,
+    occurred_at: datetime = NOW,
+    **more: Any,
+) -> CheckInRecorded:
+    return CheckInRecorded(
+        **KEY_IDS,
+        check_in_id=CHECK_IN,
+        terms=CheckInTerms(value=value, **more),
+        progress=None if progress is None else Decimal(progress),
+        latest=latest,
+        latest_value=value is not None if latest_value is None else latest_value,
+        occurred_at=occurred_at,
+    )
+
+
+# Drafting ---------------------------------------------------------------------------------
+
+
+def test_a_key_result_is_drafted() -> None:
+    given().when(_draft()).then(KEY_RESULT_DRAFTED)
+
+
+def test_the_fifth_key_result_is_warned_about_or_refused() -> None:
+    (drafted,) = given().when(_draft(held=4)).decide()
+    assert [f.rule for f in drafted.warnings] == ["limits.max_key_results"]  # type: ignore[attr-defined]
+    given().when(_draft(held=4, deployment=REFUSING)).then_raises(DecisionRefuses)
+    given().when(_draft(held=3, deployment=REFUSING)).then(KEY_RESULT_DRAFTED)
+
+
+def test_a_key_result_needs_its_objective_and_a_known_owner() -> None:
+    given().when(_draft(objective=None)).then_raises(NotFound)
+    somebody = KeyResultTerms(title="x", owner=Owner(kind=OwnerKind.PERSON, id=PERSON))
+    assert given().when(_draft(terms=somebody)).then_raises(NotFound).pointer == "/owner"
+
+
+def test_no_key_result_is_drafted_under_a_closed_objective_or_cycle() -> None:
+    given().when(_draft(objective=objective(Status.CLOSED))).then_raises(InvalidState)
+    given().when(_draft(cycle=cycle(Phase.SCORING))).then_raises(InvalidState)
+    given().when(_draft(existing=uid(9))).then_raises(AlreadyExists)
+
+
+def test_a_metric_goes_somewhere() -> None:
+    still = KEY_TERMS.model_copy(
+        update={"measure": METRIC.model_copy(update={"target": METRIC.baseline})}
+    )
+    given().when(_draft(terms=still)).then_raises(Refusal, "from X to Y")
+    given(KEY_RESULT_DRAFTED).when(
+        _on(AmendKeyResult, terms=still, reason="x", owner_level=None)
+    ).then_raises(Refusal, "from X to Y")
+
+
+# Amending and removing --------------------------------------------------------------------
+
+EASIER = KEY_TERMS.model_copy(
+    update={"measure": METRIC.model_copy(update={"target": Decimal(150)})}
+)
+
+
+def test_an_amendment_after_commitment_needs_a_reason_and_measures_anew() -> None:
+    seen = given(KEY_RESULT_DRAFTED, _said(Decimal(125), progress="0.25"))
+    amend = {"terms": EASIER, "owner_level": None}
+    seen.when(_on(AmendKeyResult, **amend)).then_raises(ReasonMissing)
+    seen.when(_on(AmendKeyResult, **amend, reason="One market less.")).then(
+        KeyResultAmended(
+            **KEY_IDS, terms=EASIER, progress=Decimal("0.5"), reason="One market less."
+        )
+    )
+
+
+def test_a_draft_is_amended_without_a_reason() -> None:
+    command = _on(AmendKeyResult, terms=EASIER, owner_level=None, objective=objective(Status.DRAFT))
+    given(KEY_RESULT_DRAFTED).when(command).then(KeyResultAmended(**KEY_IDS, terms=EASIER))
+
+
+def test_a_reading_that_does_not_fit_the_amended_measure_gives_no_progress() -> None:
+    milestone = KEY_TERMS.model_copy(update={"measure": Milestone(kind="milestone")})
+    (amended,) = (
+        given(KEY_RESULT_DRAFTED, _said(Decimal(125), progress="0.25"))
+        .when(_on(AmendKeyResult, terms=milestone, reason="x", owner_level=None))
+        .decide()
+    )
+    assert isinstance(amended, KeyResultAmended)
+    assert amended.progress is None
+
+
+def test_an_amendment_that_changes_nothing_is_no_event() -> None:
+    given(KEY_RESULT_DRAFTED).when(
+        _on(AmendKeyResult, terms=KEY_TERMS, owner_level=None)
+    ).then_nothing()
+
+
+def test_a_removed_key_result_takes_no_more_commands() -> None:
+    given(KEY_RESULT_DRAFTED).when(_on(RemoveKeyResult)).then_raises(ReasonMissing)
+    removed = KeyResultRemoved(**KEY_IDS, reason="Wrong measure.")
+    given(KEY_RESULT_DRAFTED).when(_on(RemoveKeyResult, reason="Wrong measure.")).then(removed)
+    after = given(KEY_RESULT_DRAFTED, removed)
+    after.when(_say(value=Decimal(1))).then_raises(InvalidState, "removed")
+    after.when(_on(RemoveKeyResult, reason="Again.")).then_raises(InvalidState)
+
+
+# Checking in ------------------------------------------------------------------------------
+
+
+def test_a_check_in_says_how_far_it_has_come() -> None:
+    given(KEY_RESULT_DRAFTED).when(
+        _say(value=Decimal(150), confidence=Decimal("0.6"), health=Health.AT_RISK, note="Half.")
+    ).then(
+        _said(
+            Decimal(150),
+            progress="0.5",
+            confidence=Decimal("0.6"),
+            health=Health.AT_RISK,
+            note="Half.",
+        )
+    )
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.ACTIVE])
+def test_a_check_in_outside_the_active_phase_is_refused(phase: Phase) -> None:
+    refusal = given(KEY_RESULT_DRAFTED).when(
+        _on(
+            RecordCheckIn,
+            phase,
+            check_in_id=CHECK_IN,
+            terms=CheckInTerms(value=Decimal(1)),
+            occurred_at=NOW,
+            existing=None,
+        )
+    )
+    assert refusal.then_raises(InvalidState, "RecordCheckIn").facts["state"] == phase
+
+
+def test_a_check_in_on_an_objective_not_committed_is_refused() -> None:
+    given(KEY_RESULT_DRAFTED).when(
+        _say(value=Decimal(1), objective=objective(Status.DRAFT))
+    ).then_raises(InvalidState)
+
+
+def test_a_check_in_says_something() -> None:
+    given(KEY_RESULT_DRAFTED).when(_say(next_steps="Call them.")).then_raises(
+        Refusal, "at least one of"
+    )
+
+
+def test_a_value_of_the_wrong_kind_is_refused() -> None:
+    given(KEY_RESULT_DRAFTED).when(_say(value=True)).then_raises(WrongKind)
+
+
+def test_a_check_in_speaks_of_a_moment_within_the_cycle() -> None:
+    after = NOW + timedelta(minutes=6)
+    given(KEY_RESULT_DRAFTED).when(_say(after, value=Decimal(1))).then_raises(
+        OutsideCycle, "future"
+    )
+    before = cycle(Phase.ACTIVE).began_at - timedelta(seconds=1)
+    given(KEY_RESULT_DRAFTED).when(_say(before, value=Decimal(1))).then_raises(
+        OutsideCycle, "before the cycle began"
+    )
+
+
+def test_a_clock_that_runs_a_little_ahead_is_forgiven() -> None:
+    soon = NOW + timedelta(minutes=4)
+    assert given(KEY_RESULT_DRAFTED).when(_say(soon, value=Decimal(1))).decide()
+
+
+def test_a_backdated_check_in_never_replaces_a_later_one() -> None:
+    history = (KEY_RESULT_DRAFTED, _said(Decimal(150), progress="0.5"))
+    backdated = given(*history).when(_say(YESTERDAY, value=Decimal(110)))
+    (event,) = backdated.decide()
+    assert event == _said(
+        Decimal(110), progress="0.1", latest=False, latest_value=False, occurred_at=YESTERDAY
+    )
+    folded: KeyResult = given(*history, event).state(RecordCheckIn)
+    assert (folded.reading, folded.progress, folded.spoken_at) == (
+        Decimal(150),
+        Decimal("0.5"),
+        NOW,
+    )
+
+
+def test_a_backdated_value_counts_when_the_later_check_in_had_only_words() -> None:
+    history = (KEY_RESULT_DRAFTED, _said(note="On our way."))
+    (event,) = given(*history).when(_say(YESTERDAY, value=Decimal(120))).decide()
+    assert isinstance(event, CheckInRecorded)
+    assert (event.latest, event.latest_value) == (False, True)
+    assert given(*history, event).state(RecordCheckIn).reading == 120
+
+
+def test_a_second_delivery_is_recognised_even_after_the_cycle_went_on() -> None:
+    command = _on(
+        RecordCheckIn,
+        Phase.CLOSED,
+        check_in_id=CHECK_IN,
+        terms=CheckInTerms(value=Decimal(1)),
+        occurred_at=NOW,
+        existing=uid(30),
+    )
+    given(KEY_RESULT_DRAFTED).when(command).then_raises(AlreadyExists)
+
+
+# Scoring ----------------------------------------------------------------------------------
+
+
+def _score(**more: Any) -> ScoreKeyResult:
+    return _on(ScoreKeyResult, Phase.SCORING, **{"comment": "Well.", **more})  # type: ignore[no-any-return]
+
+
+def _scored(computed: str, final: str, reason: str | None = None) -> KeyResultScored:
+    return KeyResultScored(
+        **KEY_IDS,
+        computed=Decimal(computed),
+        score=Decimal(final),
+        formula=FORMULA,
+        comment="Well.",
+        adjustment_reason=reason,
+    )
+
+
+def test_the_computed_score_is_the_progress_of_the_latest_value() -> None:
+    given(KEY_RESULT_DRAFTED, _said(Decimal(180), progress="0.8")).when(_score()).then(
+        _scored("0.8", "0.8")
+    )
+    given(KEY_RESULT_DRAFTED).when(_score()).then(_scored("0", "0"))
+
+
+def test_an_adjusted_score_says_why() -> None:
+    seen = given(KEY_RESULT_DRAFTED, _said(Decimal(180), progress="0.8"))
+    refusal = seen.when(_score(score=Decimal("0.9"))).then_raises(
+        ReasonMissing, "computed score is 0.8; say why 0.9"
+    )
+    assert refusal.pointer == "/adjustment_reason"
+    seen.when(_score(score=Decimal("0.9"), adjustment_reason="Two start next week.")).then(
+        _scored("0.8", "0.9", "Two start next week.")
+    )
+
+
+def test_a_reason_for_no_adjustment_is_not_kept() -> None:
+    given(KEY_RESULT_DRAFTED).when(_score(score=Decimal(0), adjustment_reason="None needed.")).then(
+        _scored("0", "0")
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAFTING, Phase.ACTIVE, Phase.CLOSED])
+def test_scores_are_given_in_scoring_and_reflecting_only(phase: Phase) -> None:
+    given(KEY_RESULT_DRAFTED).when(_on(ScoreKeyResult, phase, comment="x")).then_raises(
+        InvalidState
+    )
+
+
+@pytest.mark.parametrize("kind", [AmendKeyResult, RemoveKeyResult, RecordCheckIn, ScoreKeyResult])
+def test_an_unknown_key_result_takes_no_command(kind: type[Any]) -> None:
+    more: dict[str, Any] = {
+        AmendKeyResult: {"terms": KEY_TERMS, "owner_level": None},
+        RecordCheckIn: {"check_in_id": CHECK_IN, "terms": CheckInTerms(), "occurred_at": NOW},
+        ScoreKeyResult: {"comment": "x"},
+    }.get(kind, {})
+    given().when(_on(kind, **more)).then_raises(NotFound)
+
+
+# Any sequence -----------------------------------------------------------------------------
+
+_moments = st.integers(0, 20).map(lambda hours: NOW - timedelta(hours=hours))
+_values = st.none() | st.decimals(min_value=0, max_value=300, places=2)
+
+
+@given_any(st.lists(st.tuples(_moments, _values), max_size=12))
+def test_the_standing_is_the_last_word_whatever_the_order_of_recording(
+    readings: list[tuple[datetime, Decimal | None]],
+) -> None:
+    state = decider.fold([KEY_RESULT_DRAFTED])
+    for occurred_at, value in readings:
+        command = _say(occurred_at, value=value, note="x")
+        for event in decider.decide(state, command):
+            assert isinstance(event, CheckInRecorded)
+            state = decider.evolve(state, event)
+    assert state is not None
+    # Straightforwardly: of those with a value, the last of the latest.
+    valued = [(at, n, value) for n, (at, value) in enumerate(readings) if value is not None]
+    expected = max(valued, key=lambda r: (r[0], r[1]), default=None)
+    assert state.reading == (expected and expected[2])
+    assert state.spoken_at == max((at for at, _ in readings), default=None)
+    if expected is not None:
+        assert state.progress is not None
+        assert 0 <= state.progress <= 1
+        assert isinstance(state.terms.measure, Metric)
