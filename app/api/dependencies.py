@@ -217,6 +217,7 @@ class Write:
     meta: Meta
     once: Once | None
     expected: int | None
+    has_if_match: bool = False
     once_required: bool = False
 
     async def __call__(
@@ -258,8 +259,11 @@ class Write:
         return await self(work)
 
     def require_version(self) -> int | None:
-        """For changes that could overwrite another's: raises 428 without If-Match."""
-        if self.expected is None:
+        """For changes that could overwrite another's: raises 428 without If-Match.
+
+        `*` says that any version will do.
+        """
+        if not self.has_if_match:
             raise ApiProblem(
                 "version-required", "Send the ETag that you read in If-Match.", pointer="If-Match"
             )
@@ -317,6 +321,7 @@ def writes(scope: Scope) -> Any:
             await meta_of(request, caller),
             _once(request, caller, idempotency_key, await request.body()),
             expected_version(if_match),
+            if_match is not None,
             request.method == "POST" and caller.is_integration,
         )
 

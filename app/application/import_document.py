@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from app.domain.cycle import Phase
 from app.domain.deployment import Decision
@@ -31,11 +32,12 @@ class DocumentInvalid(Refusal):
 
 
 class PersonItem(Value):
-    """A person, who may own goals."""
+    """A person, who may own goals. `teams` are keys of owners."""
 
     key: ItemKey
     name: Line
     email: Line | None = None
+    teams: tuple[ItemKey, ...] = ()
 
 
 class OwnerItem(Value):
@@ -80,6 +82,13 @@ class KeyResultItem(Value):
     result_text: Prose | None = None
     score: Share | None = None
     score_comment: Prose | None = None
+
+    def keyed_check_ins(self) -> Iterator[tuple[str, CheckInItem]]:
+        """The check-ins, each with a key of its own; a result text is the last one."""
+        for number, check_in in enumerate(self.check_ins, 1):
+            yield check_in.key or f"{self.key}/check-in/{number}", check_in
+        if self.result_text is not None:
+            yield f"{self.key}/result", CheckInItem(note=self.result_text)
 
 
 class ObjectiveItem(Value):
@@ -130,10 +139,36 @@ class ImportDocument(Value):
     objectives: tuple[ObjectiveItem, ...]
     retrospectives: tuple[RetrospectiveItem, ...] = ()
 
-    def key_results(self) -> Iterator[tuple[ObjectiveItem, KeyResultItem]]:
-        for objective in self.objectives:
-            for key_result in objective.key_results:
-                yield objective, key_result
+    def key_results(self) -> Iterator[tuple[str, ObjectiveItem, KeyResultItem]]:
+        """Each key result with its objective, and a pointer to it."""
+        for i, objective in enumerate(self.objectives):
+            for j, key_result in enumerate(objective.key_results):
+                yield f"/objectives/{i}/key_results/{j}", objective, key_result
+
+    def owners_parents_first(self) -> list[tuple[str, OwnerItem]]:
+        """Owners, each after its parent, with pointers; unknown parents do not matter here."""
+        waiting = {owner.key: (f"/owners/{i}", owner) for i, owner in enumerate(self.owners)}
+        ordered: list[tuple[str, OwnerItem]] = []
+        for owner in self.owners:
+            way: list[tuple[str, OwnerItem]] = []
+            here: str | None = owner.key
+            while here is not None and here in waiting:
+                way.append(waiting.pop(here))
+                here = way[-1][1].parent
+            ordered.extend(reversed(way))
+        return ordered
+
+    def phase_needed(self) -> Phase:
+        """The phase that is asked for, or else the first that takes all of the data."""
+        if self.cycle.phase is not None:
+            # Goals cannot be drafted any earlier.
+            return Phase.DRAFTING if self.cycle.phase is Phase.PLANNED else self.cycle.phase
+        key_results = [key_result for _, _, key_result in self.key_results()]
+        if self.retrospectives or any(k.score is not None for k in key_results):
+            return Phase.SCORING
+        said = any(k.check_ins or k.result_text for k in key_results)
+        said = said or any(objective.result_text for objective in self.objectives)
+        return Phase.ACTIVE if said else Phase.DRAFTING
 
 
 def parse(data: bytes) -> ImportDocument:
@@ -141,7 +176,7 @@ def parse(data: bytes) -> ImportDocument:
     try:
         document = ImportDocument.model_validate_json(data)
     except ValidationError as invalid:
-        raise _invalid(_shape_errors(invalid)) from invalid
+        raise _invalid(_shape_errors(invalid, data)) from invalid
     wrong = [*_repeated(document), *_owner_loops(document)]
     if wrong:
         raise _invalid(wrong)
@@ -161,30 +196,62 @@ def _invalid(errors: list[dict[str, str]]) -> DocumentInvalid:
     return DocumentInvalid(detail, errors=errors[:100])
 
 
-def _shape_errors(invalid: ValidationError) -> list[dict[str, str]]:
+def _shape_errors(invalid: ValidationError, data: bytes) -> list[dict[str, str]]:
+    found = invalid.errors(include_input=False, include_context=False, include_url=False)
+    if found[0]["type"] == "json_invalid":
+        return [{"pointer": "", "detail": found[0]["msg"]}]
+    sent = from_json(data)
+    by_pointer: dict[str, list[str]] = {}
+    for error in found:
+        pointer = _pointer(error["loc"], sent, missing=error["type"] == "missing")
+        by_pointer.setdefault(pointer, []).append(error["msg"].removeprefix("Value error, "))
+    # Where several shapes are accepted, each of them says what is wrong.
     return [
-        {
-            "pointer": "".join(f"/{part}" for part in error["loc"]),
-            "detail": error["msg"].removeprefix("Value error, "),
-        }
-        for error in invalid.errors(include_input=False, include_context=False, include_url=False)
+        {"pointer": pointer, "detail": "; or: ".join(dict.fromkeys(details))}
+        for pointer, details in by_pointer.items()
     ]
+
+
+def _pointer(location: Sequence[str | int], sent: Any, *, missing: bool) -> str:
+    """A JSON pointer into what was sent; pydantic's location also names members of unions."""
+    parts: list[str | int] = []
+    for part in location:
+        inside = isinstance(sent, dict) if isinstance(part, str) else isinstance(sent, list)
+        if inside and (isinstance(part, int) or part in sent):
+            parts.append(part)
+            sent = sent[part]
+    if missing:
+        parts.append(location[-1])
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "".join(f"/{part}" for part in escaped)
+
+
+_Keyed = list[tuple[str, str]]
+"""Pointers, each with the key that stands there."""
 
 
 def _repeated(document: ImportDocument) -> Iterator[dict[str, str]]:
-    """Keys must be unique: among people and owners, and among objectives and key results."""
-    owners: list[tuple[str, str]] = [
-        *((f"/people/{i}/key", person.key) for i, person in enumerate(document.people)),
-        *((f"/owners/{i}/key", owner.key) for i, owner in enumerate(document.owners)),
+    """Things of one kind must have keys of their own, or one would be taken for the other."""
+    owners: _Keyed = [(f"/people/{i}/key", person.key) for i, person in enumerate(document.people)]
+    owners += [(f"/owners/{i}/key", owner.key) for i, owner in enumerate(document.owners)]
+    goals: _Keyed = [(f"/objectives/{i}/key", one.key) for i, one in enumerate(document.objectives)]
+    check_ins: _Keyed = []
+    for pointer, _, key_result in document.key_results():
+        goals.append((f"{pointer}/key", key_result.key))
+        places = [f"{pointer}/check_ins/{n}" for n in range(len(key_result.check_ins))]
+        keys = [key for key, _ in key_result.keyed_check_ins()]
+        check_ins.extend(zip([*places, f"{pointer}/result_text"], keys, strict=False))
+    decisions: _Keyed = [
+        (f"/decisions/{i}", one.decision.question) for i, one in enumerate(document.decisions)
     ]
-    goals: list[tuple[str, str]] = []
-    for i, objective in enumerate(document.objectives):
-        goals.append((f"/objectives/{i}/key", objective.key))
-        goals.extend(
-            (f"/objectives/{i}/key_results/{j}/key", key_result.key)
-            for j, key_result in enumerate(objective.key_results)
-        )
-    for namespace in (owners, goals):
+    retrospectives: _Keyed = [
+        (f"/retrospectives/{i}/owner", one.owner) for i, one in enumerate(document.retrospectives)
+    ]
+    supports: list[_Keyed] = [
+        [(f"/objectives/{i}/supports/{n}", target) for n, target in enumerate(one.targets)]
+        for i, one in enumerate(document.objectives)
+    ]
+    for namespace in (owners, goals, check_ins, decisions, retrospectives, *supports):
         counted = Counter(key for _, key in namespace)
         seen: set[str] = set()
         for pointer, key in namespace:
@@ -193,14 +260,21 @@ def _repeated(document: ImportDocument) -> Iterator[dict[str, str]]:
             seen.add(key)
 
 
-def _owner_loops(document: ImportDocument) -> Iterable[dict[str, str]]:
+def _owner_loops(document: ImportDocument) -> Iterator[dict[str, str]]:
     parents = {owner.key: owner.parent for owner in document.owners}
+    settled: set[str] = set()
+    looped: set[str] = set()
+    for key in parents:
+        way: list[str] = []
+        here: str | None = key
+        while here in parents and here not in settled:
+            settled.add(here)
+            way.append(here)
+            here = parents[here]
+        if here in way:
+            looped.update(way[way.index(here) :])
     for i, owner in enumerate(document.owners):
-        above, here = set(), owner.parent
-        while here is not None and here not in above:
-            above.add(here)
-            here = parents.get(here)
-        if owner.key in above:
+        if owner.key in looped:
             yield {
                 "pointer": f"/owners/{i}/parent",
                 "detail": f"{owner.key!r} stands above itself",

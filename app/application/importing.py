@@ -6,11 +6,13 @@ run finds it and leaves it alone. A refused item is reported, and so is what dep
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
+from decimal import Decimal
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -53,10 +55,15 @@ from app.domain.messages import Command
 from app.domain.objective import CommitObjective, DraftObjective, ReportResult, Status
 from app.domain.person import RegisterPerson
 from app.domain.reset import CloseCycle
-from app.domain.team import FormTeam
+from app.domain.team import AddMember, FormTeam
 from app.domain.values import ExternalRef, Owner, OwnerKind, Target
 from app.events.envelope import Meta
+from app.events.tables import DirectoryRow
+from app.projections.alignments import AlignmentRow
+from app.projections.changes import Row
+from app.projections.check_ins import CheckInRow
 from app.projections.objectives import ObjectiveRow
+from app.projections.reflections import ReflectionRow
 
 Outcome = Literal["created", "unchanged", "differs", "refused"]
 Progress = Callable[[str, int, int], None]
@@ -76,14 +83,19 @@ _ADVANCE: dict[Phase, Callable[..., Command]] = {
 
 
 class ItemProblem(BaseModel):
-    """Why an item was refused, or how what is there differs from it."""
+    """Why an item was refused, or how what is there differs; `pointer` is into the document."""
 
     kind: str
     detail: str
+    pointer: str
 
 
 class ImportedItem(BaseModel):
-    """What became of one item. `unchanged`: it was there already, as the document says it."""
+    """What became of one item.
+
+    `unchanged`: it was there already, as the document says it. `differs`: it is there, but says
+    something else, and was left so. What a dry run would create has no id.
+    """
 
     kind: str
     key: str
@@ -103,7 +115,10 @@ class ItemCounts(BaseModel):
 
 
 class ImportReport(BaseModel):
-    """A result per item, and counts per kind. After a dry run nothing of it is recorded."""
+    """A result per item, counts per kind, and the ledger's position afterwards.
+
+    After a dry run nothing of it is recorded, and the position is as before.
+    """
 
     source: str
     dry_run: bool
@@ -127,15 +142,14 @@ async def run_import(
 
     A run that breaks off leaves whole items only, and the next one goes on from there.
     """
-    importing = _Import(document)
-    steps = list(importing.steps())
-    totals = {step.kind: sum(other.kind == step.kind for other in steps) for step in steps}
+    steps = list(_Import(document).steps())
+    totals = Counter(step.kind for step in steps)
     size = len(steps) if dry_run else batch
     items: list[ImportedItem] = []
     counts = {kind: ItemCounts() for kind in totals}
     position = 0
     for start in range(0, len(steps), size):
-        transaction = partial(_run_steps, steps[start : start + size])
+        transaction = partial(_run_steps, steps[start : start + size], dry_run=dry_run)
         done, position = await ledgers.run(org_id, meta, transaction, dry=dry_run)
         for item in done:
             items.append(item)
@@ -148,30 +162,48 @@ async def run_import(
     return ImportReport(
         source=document.source,
         dry_run=dry_run,
-        cycle_id=importing.cycle_id,
+        cycle_id=next(item.id for item in items if item.kind == "cycles"),
         position=position,
         counts=counts,
         items=items,
     )
 
 
-async def _run_steps(steps: Sequence[_Step], unit: UnitOfWork) -> tuple[list[ImportedItem], int]:
-    return [await _run_step(step, unit) for step in steps], unit.position
+async def _run_steps(
+    steps: Sequence[_Step], unit: UnitOfWork, *, dry_run: bool
+) -> tuple[list[ImportedItem], int]:
+    before = unit.position
+    items = [await _run_step(step, unit) for step in steps]
+    if not dry_run:
+        return items, unit.position
+    for item in items:
+        if item.outcome == "created":
+            item.id = None
+    return items, before
 
 
 async def _run_step(step: _Step, unit: UnitOfWork) -> ImportedItem:
     item = ImportedItem(kind=step.kind, key=step.key, outcome="created")
+
+    def problem(kind: str, detail: str, pointer: str = "") -> ItemProblem:
+        return ItemProblem(kind=kind, detail=detail, pointer=step.pointer + pointer)
+
     try:
         done = await step.run(unit)
-    except Refusal as refusal:
+    except BadReference as refusal:
         item.outcome = "refused"
-        item.problem = ItemProblem(kind=type(refusal).__name__.strip("_"), detail=refusal.detail)
+        item.problem = problem(type(refusal).__name__, refusal.detail, refusal.pointer or "")
+        return item
+    except Refusal as refusal:
+        # Its pointer is into the command, not into the document.
+        item.outcome = "refused"
+        item.problem = problem(type(refusal).__name__, refusal.detail)
         return item
     item.id = done.id
     item.warnings = list(done.warnings)
     if done.differs:
         item.outcome = "differs"
-        item.problem = ItemProblem(kind="Differs", detail=done.differs)
+        item.problem = problem("Differs", done.differs)
     elif not done.is_new:
         item.outcome = "unchanged"
     return item
@@ -180,8 +212,20 @@ async def _run_step(step: _Step, unit: UnitOfWork) -> ImportedItem:
 # The steps --------------------------------------------------------------------------------
 
 
-class DependsOnRefused(Refusal):
-    """Something that the item needs is not in the document, or was refused."""
+class BadReference(Refusal):
+    """Another item is referred to that cannot be used; `pointer` says by which field."""
+
+
+class UnknownReference(BadReference):
+    """The document has no such item."""
+
+
+class DependsOnRefused(BadReference):
+    """The item is in the document, but it was refused."""
+
+
+class KeyInUse(Refusal):
+    """The key names something of another cycle already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +238,11 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One item of the document, and what its import does."""
+    """One item of the document, where it stands, and what its import does."""
 
     kind: str
     key: str
+    pointer: str
     run: Callable[[UnitOfWork], Awaitable[_Done]]
 
 
@@ -209,72 +254,98 @@ class _Import:
         self.owners: dict[str, Owner] = {}
         self.goals: dict[str, Target] = {}
         self.cycle_id: UUID | None = None
+        self._owner_keys = {one.key for one in document.owners} | {
+            one.key for one in document.people
+        }
+        self._goal_keys = {one.key for one in document.objectives}
+        self._goal_keys |= {key_result.key for _, _, key_result in document.key_results()}
 
     def steps(self) -> Iterator[_Step]:
         """All items, in the order in which they make sense."""
+        document, last_phase = self.document, self.document.phase_needed()
+        yield from self._organization()
+        yield _Step("cycles", document.cycle.name, "/cycle", self.cycle)
+        yield from self._phases(Phase.DRAFTING, last_phase)
+        yield from self._goals()
+        yield from self._phases(Phase.ACTIVE, last_phase)
+        for pointer, _, key_result in document.key_results():
+            for number, (key, check_in) in enumerate(key_result.keyed_check_ins()):
+                from_list = number < len(key_result.check_ins)
+                field = f"check_ins/{number}" if from_list else "result_text"
+                run = partial(self.check_in, key_result.key, key, check_in)
+                yield _Step("check_ins", key, f"{pointer}/{field}", run)
+        yield from self._phases(Phase.SCORING, last_phase)
+        for i, objective in enumerate(document.objectives):
+            if objective.result_text is not None:
+                run = partial(self.result, objective)
+                yield _Step("results", objective.key, f"/objectives/{i}/result_text", run)
+        for pointer, _, key_result in document.key_results():
+            if key_result.score is not None:
+                run = partial(self.score, key_result)
+                yield _Step("scores", key_result.key, f"{pointer}/score", run)
+        for i, retrospective in enumerate(document.retrospectives):
+            run = partial(self.reflection, retrospective)
+            yield _Step("reflections", retrospective.owner, f"/retrospectives/{i}", run)
+        yield from self._phases(Phase.REFLECTING, last_phase)
+        yield from self._phases(Phase.CLOSED, last_phase)
+
+    def _organization(self) -> Iterator[_Step]:
         document = self.document
-        for decision in document.decisions:
-            question = decision.decision.question
-            yield _Step("decisions", question, partial(self.decision, decision))
-        for person in document.people:
-            yield _Step("people", person.key, partial(self.person, person))
-        for owner in _parents_first(document.owners):
-            yield _Step("owners", owner.key, partial(self.team, owner))
-        cycle = document.cycle
-        yield _Step("cycles", cycle.name, self.cycle)
-        yield self._phase(Phase.DRAFTING)
-        for objective in document.objectives:
-            yield _Step("objectives", objective.key, partial(self.objective, objective))
-        for objective, key_result in document.key_results():
+        for i, decision in enumerate(document.decisions):
+            run = partial(self.decision, decision)
+            yield _Step("decisions", decision.decision.question, f"/decisions/{i}", run)
+        for pointer, owner in document.owners_parents_first():
+            yield _Step("owners", owner.key, pointer, partial(self.team, owner))
+        for i, person in enumerate(document.people):
+            yield _Step("people", person.key, f"/people/{i}", partial(self.person, person))
+        for i, person in enumerate(document.people):
+            for n, team in enumerate(person.teams):
+                run = partial(self.membership, person.key, team)
+                key = f"{person.key} in {team}"
+                yield _Step("memberships", key, f"/people/{i}/teams/{n}", run)
+
+    def _goals(self) -> Iterator[_Step]:
+        objectives = [(f"/objectives/{i}", one) for i, one in enumerate(self.document.objectives)]
+        for pointer, objective in objectives:
+            run = partial(self.objective, objective)
+            yield _Step("objectives", objective.key, pointer, run)
+        for pointer, objective, key_result in self.document.key_results():
             run = partial(self.key_result, objective, key_result)
-            yield _Step("key_results", key_result.key, run)
-        for objective in document.objectives:
+            yield _Step("key_results", key_result.key, pointer, run)
+        for pointer, objective in objectives:
             for target in objective.targets:
                 run = partial(self.alignment, objective, target)
-                yield _Step("alignments", f"{objective.key} -> {target}", run)
-        for objective in document.objectives:
-            yield _Step("commitments", objective.key, partial(self.commitment, objective))
-        yield from self._execution()
+                key = f"{objective.key} -> {target}"
+                yield _Step("alignments", key, f"{pointer}/supports", run)
+        for pointer, objective in objectives:
+            run = partial(self.commitment, objective)
+            yield _Step("commitments", objective.key, pointer, run)
 
-    def _execution(self) -> Iterator[_Step]:
-        document, goal = self.document, _phase_needed(self.document)
-        if goal is Phase.DRAFTING:
-            return
-        yield self._phase(Phase.ACTIVE)
-        for _, key_result in document.key_results():
-            for key, check_in in _check_ins(key_result):
-                run = partial(self.check_in, key_result.key, key, check_in)
-                yield _Step("check_ins", key, run)
-        if goal is not Phase.ACTIVE:
-            yield self._phase(Phase.SCORING)
-        for objective in document.objectives:
-            if objective.result_text is not None:
-                yield _Step("results", objective.key, partial(self.result, objective))
-        for _, key_result in document.key_results():
-            if key_result.score is not None:
-                yield _Step("scores", key_result.key, partial(self.score, key_result))
-        for retrospective in document.retrospectives:
-            run = partial(self.reflection, retrospective)
-            yield _Step("reflections", retrospective.owner, run)
-        yield self._phase(goal)
-
-    def _phase(self, phase: Phase) -> _Step:
-        return _Step("phases", phase, partial(self.phase, phase))
+    def _phases(self, phase: Phase, last: Phase) -> Iterator[_Step]:
+        """Bring the cycle to a phase, unless the document's last one comes before it."""
+        if _PHASES.index(phase) <= _PHASES.index(last):
+            yield _Step("phases", phase, "/cycle", partial(self.phase, phase))
 
     # What an item refers to
 
     def _external(self, key: str) -> ExternalRef:
         return ExternalRef(source=self.document.source, external_id=key)
 
-    def _owner(self, key: str) -> Owner:
-        if key not in self.owners:
-            raise DependsOnRefused(f"It needs the owner {key!r}, which is unknown or was refused.")
-        return self.owners[key]
+    def _owner(self, key: str, pointer: str) -> Owner:
+        if key in self.owners:
+            return self.owners[key]
+        raise _bad_reference("owner", key, pointer, is_known=key in self._owner_keys)
 
-    def _goal(self, key: str) -> Target:
-        if key not in self.goals:
-            raise DependsOnRefused(f"It needs the goal {key!r}, which is unknown or was refused.")
-        return self.goals[key]
+    def _team(self, key: str, pointer: str) -> UUID:
+        owner = self._owner(key, pointer)
+        if owner.kind is not OwnerKind.TEAM:
+            raise BadReference(f"{key!r} is a person; name a team.", pointer=pointer)
+        return owner.id
+
+    def _goal(self, key: str, pointer: str = "") -> Target:
+        if key in self.goals:
+            return self.goals[key]
+        raise _bad_reference("goal", key, pointer, is_known=key in self._goal_keys)
 
     def _cycle(self) -> UUID:
         if self.cycle_id is None:
@@ -295,35 +366,36 @@ class _Import:
         )
         return _Done(None, is_new=True)
 
-    async def person(self, item: PersonItem, unit: UnitOfWork) -> _Done:
-        id = unit.new_id("person")
-        command = RegisterPerson(person_id=id, external=self._external(item.key))
-        done = await _execute(unit, command, id)
-        if done.is_new:
-            await directory.enter(unit.conn, unit.org_id, id, item.name, item.email)
-        assert done.id is not None, "a person has an id"
-        self.owners[item.key] = Owner(kind=OwnerKind.PERSON, id=done.id)
-        return done
-
     async def team(self, item: OwnerItem, unit: UnitOfWork) -> _Done:
-        parent_id = None
-        if item.parent is not None:
-            parent = self._owner(item.parent)
-            if parent.kind is not OwnerKind.TEAM:
-                raise DependsOnRefused(f"{item.parent!r} is a person; teams stand below teams.")
-            parent_id = parent.id
         id = unit.new_id("team")
         command = FormTeam(
             team_id=id,
             name=item.name,
             level=item.level,
-            parent_id=parent_id,
+            parent_id=None if item.parent is None else self._team(item.parent, "/parent"),
             external=self._external(item.key),
         )
         done = await _execute(unit, command, id, compare=("name", "level", "parent_id"))
         assert done.id is not None, "a team has an id"
         self.owners[item.key] = Owner(kind=OwnerKind.TEAM, id=done.id)
         return done
+
+    async def person(self, item: PersonItem, unit: UnitOfWork) -> _Done:
+        id = unit.new_id("person")
+        command = RegisterPerson(person_id=id, external=self._external(item.key))
+        done = await _execute(unit, command, id)
+        assert done.id is not None, "a person has an id"
+        self.owners[item.key] = Owner(kind=OwnerKind.PERSON, id=done.id)
+        if done.is_new:
+            await directory.enter(unit.conn, unit.org_id, id, item.name, item.email)
+            return done
+        # Who was erased from the directory has no row there, and stays erased.
+        return await _compared(unit, done, DirectoryRow, name=item.name, email=item.email)
+
+    async def membership(self, person: str, team: str, unit: UnitOfWork) -> _Done:
+        person_id = self._owner(person, "").id
+        command = AddMember(team_id=self._team(team, ""), person_id=person_id)
+        return await _execute(unit, command, person_id)
 
     # The cycle
 
@@ -360,21 +432,21 @@ class _Import:
         command = DraftObjective(
             objective_id=id,
             cycle_id=self._cycle(),
-            owner=self._owner(item.owner),
+            owner=self._owner(item.owner, "/owner"),
             terms=item.terms,
             external=self._external(item.key),
         )
         done = await _execute(unit, command, id, compare=("owner", "terms"))
-        assert done.id is not None, "an objective has an id"
-        self.goals[item.key] = Target(kind="objective", id=done.id)
-        return done
+        return await self._of_this_cycle(unit, item.key, "objective", done)
 
     async def key_result(
         self, objective: ObjectiveItem, item: KeyResultItem, unit: UnitOfWork
     ) -> _Done:
         id = unit.new_id("key_result")
+        owner = None
         # An owner is stated only where it differs from the objective's.
-        owner = self._owner(item.owner) if item.owner and item.owner != objective.owner else None
+        if item.owner is not None and item.owner != objective.owner:
+            owner = self._owner(item.owner, "/owner")
         command = DraftKeyResult(
             key_result_id=id,
             objective_id=self._goal(objective.key).id,
@@ -383,9 +455,20 @@ class _Import:
             ),
             external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, compare=("terms",))
-        assert done.id is not None, "a key result has an id"
-        self.goals[item.key] = Target(kind="key_result", id=done.id)
+        done = await _execute(unit, command, id, compare=("objective_id", "terms"))
+        return await self._of_this_cycle(unit, item.key, "key_result", done)
+
+    async def _of_this_cycle(
+        self, unit: UnitOfWork, key: str, kind: Literal["objective", "key_result"], done: _Done
+    ) -> _Done:
+        """Remember what a key stands for. A goal of another cycle is not the one that is meant."""
+        assert done.id is not None, "a goal has an id"
+        if (await unit.state(kind, done.id)).cycle_id != self._cycle():
+            raise KeyInUse(
+                f"{key!r} names a goal of another cycle, {done.id}; give this one another key, "
+                "or the document another source."
+            )
+        self.goals[key] = Target(kind=kind, id=done.id)
         return done
 
     async def alignment(self, item: ObjectiveItem, target: str, unit: UnitOfWork) -> _Done:
@@ -393,11 +476,22 @@ class _Import:
         command = AlignObjective(
             alignment_id=id,
             objective_id=self._goal(item.key).id,
-            target=self._goal(target),
+            target=self._goal(target, ""),
             rationale=item.rationale or f"Stated by {self.document.source}.",
             why_now=item.why_now,
         )
-        return await _execute(unit, command, id)
+        between = {"objective_id": command.objective_id, "target_id": command.target.id}
+        earlier = await (await unit.rows()).select(AlignmentRow, between)
+        if not earlier:
+            return await _execute(unit, command, id)
+        kept = earlier[-1]
+        done = _Done(kept.alignment_id, is_new=False)
+        if kept.withdrawn:
+            # Somebody decided so; a repeated import does not decide otherwise.
+            return replace(done, differs="It was withdrawn.")
+        return await _compared(
+            unit, done, AlignmentRow, rationale=command.rationale, why_now=command.why_now
+        )
 
     async def commitment(self, item: ObjectiveItem, unit: UnitOfWork) -> _Done:
         id = self._goal(item.key).id
@@ -414,22 +508,28 @@ class _Import:
         id = uuid7()
         cycle: Cycle = await unit.state("cycle", self._cycle())
         last_moment = datetime.combine(cycle.ends_on, time.max, UTC)
+        terms = CheckInTerms(**{name: getattr(item, name) for name in CheckInTerms.model_fields})
         command = RecordCheckIn(
             key_result_id=self._goal(key_result).id,
             check_in_id=id,
-            terms=CheckInTerms(**{name: getattr(item, name) for name in CheckInTerms.model_fields}),
+            terms=terms,
             occurred_at=item.occurred_at or max(min(unit.at, last_moment), cycle.began_at),
             external=self._external(key),
         )
-        return await _execute(unit, command, id)
+        done = await _execute(unit, command, id)
+        said = terms.model_dump() | {"key_result_id": command.key_result_id}
+        said["value"] = None if terms.value is None else Decimal(terms.value)
+        if item.occurred_at is not None:
+            said["occurred_at"] = item.occurred_at
+        return await _compared(unit, done, CheckInRow, **said)
 
     async def result(self, item: ObjectiveItem, unit: UnitOfWork) -> _Done:
         id = self._goal(item.key).id
         assert item.result_text is not None, "only objectives with a result come here"
         row = await (await unit.rows()).get(ObjectiveRow, id)
         if row is not None and row.result_text is not None:
-            said = None if row.result_text == item.result_text else "result_text differs."
-            return _Done(id, is_new=False, differs=said)
+            done = _Done(id, is_new=False)
+            return await _compared(unit, done, ObjectiveRow, result_text=item.result_text)
         return await _execute(unit, ReportResult(objective_id=id, text=item.result_text), id)
 
     async def score(self, item: KeyResultItem, unit: UnitOfWork) -> _Done:
@@ -443,75 +543,61 @@ class _Import:
             key_result_id=id,
             score=item.score,
             comment=item.score_comment or item.result_text or "Imported score.",
-            adjustment_reason=f"As reported by {self.document.source}.",
+            adjustment_reason=f"Imported as reported by {self.document.source}.",
         )
         return await _execute(unit, command, id)
 
     async def reflection(self, item: RetrospectiveItem, unit: UnitOfWork) -> _Done:
         id = uuid7()
-        owner = self._owner(item.owner)
+        cycle_id = self._cycle()
         command = RecordReflection(
-            cycle_id=self._cycle(),
+            cycle_id=cycle_id,
             reflection_id=id,
-            team_id=owner.id if owner.kind is OwnerKind.TEAM else None,
+            team_id=self._team(item.owner, "/owner"),
             worked=item.good,
             did_not_work=item.bad,
             change=item.try_,
-            external=self._external(item.owner),
+            # An owner looks back on many cycles.
+            external=self._external(f"{cycle_id}/{item.owner}"),
         )
-        return await _execute(unit, command, id)
+        done = await _execute(unit, command, id)
+        said = {name: list(getattr(command, name)) for name in ("worked", "did_not_work", "change")}
+        return await _compared(unit, done, ReflectionRow, **said)
+
+
+def _bad_reference(what: str, key: str, pointer: str, *, is_known: bool) -> BadReference:
+    if is_known:
+        return DependsOnRefused(f"It needs the {what} {key!r}, which was refused.", pointer=pointer)
+    return UnknownReference(f"The document has no {what} {key!r}.", pointer=pointer)
 
 
 async def _execute(
     unit: UnitOfWork, command: Command, id: UUID, *, compare: tuple[str, ...] = ()
 ) -> _Done:
-    """Run a command; where its thing is there already, compare these fields with what is kept."""
+    """Run a command; where its thing is there already, compare these fields with its state."""
     try:
         events = await unit.execute(command)
     except AlreadyExists as known:
-        state = await unit.state(command.category, known.existing) if compare else None
-        wrong = [name for name in compare if getattr(state, name) != getattr(command, name)]
-        differs = f"It is there with another {', '.join(wrong)}." if wrong else None
-        return _Done(known.existing, is_new=False, differs=differs)
+        done = _Done(known.existing, is_new=False)
+        if not compare:
+            return done
+        state = await unit.state(command.category, known.existing)
+        return _differing(done, [n for n in compare if getattr(state, n) != getattr(command, n)])
     warnings = tuple(
         finding.message for one in events for finding in getattr(one.event, "warnings", ())
     )
-    return _Done(id, is_new=True, warnings=warnings)
+    return _Done(id, is_new=bool(events), warnings=warnings)
 
 
-def _parents_first(owners: Sequence[OwnerItem]) -> list[OwnerItem]:
-    """Owners in an order in which each comes after its parent; unknown parents do not matter."""
-    waiting = {owner.key: owner for owner in owners}
-    ordered: list[OwnerItem] = []
-
-    def place(owner: OwnerItem) -> None:
-        way = [owner]
-        while way[-1].parent in waiting and way[-1].parent is not None:
-            way.append(waiting[way[-1].parent])
-        for one in reversed(way):
-            ordered.append(waiting.pop(one.key))
-
-    for owner in owners:
-        if owner.key in waiting:
-            place(owner)
-    return ordered
+async def _compared(unit: UnitOfWork, done: _Done, table: Row, **said: Any) -> _Done:
+    """Where a thing was there already: which columns of its row say something else."""
+    if done.is_new:
+        return done
+    row = await (await unit.rows()).get(table, done.id)
+    if row is None:
+        return done
+    return _differing(done, [name for name, value in said.items() if getattr(row, name) != value])
 
 
-def _phase_needed(document: ImportDocument) -> Phase:
-    """The phase that the document asks for, or else the first that takes all of its data."""
-    if document.cycle.phase is not None:
-        return max(document.cycle.phase, Phase.DRAFTING, key=_PHASES.index)
-    of_key_results = [key_result for _, key_result in document.key_results()]
-    if document.retrospectives or any(k.score is not None for k in of_key_results):
-        return Phase.SCORING
-    said = any(k.check_ins or k.result_text for k in of_key_results)
-    said = said or any(objective.result_text for objective in document.objectives)
-    return Phase.ACTIVE if said else Phase.DRAFTING
-
-
-def _check_ins(item: KeyResultItem) -> Iterator[tuple[str, CheckInItem]]:
-    """The check-ins of a key result, each with a key of its own; a result text is the last."""
-    for number, check_in in enumerate(item.check_ins, 1):
-        yield check_in.key or f"{item.key}/check-in/{number}", check_in
-    if item.result_text is not None:
-        yield f"{item.key}/result", CheckInItem(note=item.result_text)
+def _differing(done: _Done, names: Sequence[str]) -> _Done:
+    return replace(done, differs=f"It is there with another {', '.join(names)}.") if names else done

@@ -9,7 +9,7 @@ import schemathesis
 
 
 @schemathesis.hook
-def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     key = (case.headers or {}).get("Idempotency-Key")
     if key and case.meta is not None and case.meta.generation.mode.is_positive:
         case.headers["Idempotency-Key"] = f"{key[:200]}{uuid4().hex}".replace('"', "")

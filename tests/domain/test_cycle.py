@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_an_early_opening_moves_the_earliest_moment_to_speak_of() -> None:
     assert early.began_at == datetime(2025, 12, 20, tzinfo=UTC)
 
 
-def _reflect(**said: tuple[str, ...]) -> RecordReflection:
+def _reflect(**said: Any) -> RecordReflection:
     return RecordReflection(
         at=NOW,
         cycle_id=CYCLE,

@@ -163,7 +163,7 @@ EASIER = KEY_TERMS.model_copy(
 
 def test_an_amendment_after_commitment_needs_a_reason_and_measures_anew() -> None:
     seen = given(KEY_RESULT_DRAFTED, _said(Decimal(125), progress="0.25"))
-    amend = {"terms": EASIER, "owner_level": None}
+    amend: dict[str, Any] = {"terms": EASIER, "owner_level": None}
     seen.when(_on(AmendKeyResult, **amend)).then_raises(ReasonMissing)
     seen.when(_on(AmendKeyResult, **amend, reason="One market less.")).then(
         KeyResultAmended(
@@ -353,12 +353,12 @@ def test_scores_are_given_in_scoring_and_reflecting_only(phase: Phase) -> None:
 
 @pytest.mark.parametrize("kind", [AmendKeyResult, RemoveKeyResult, RecordCheckIn, ScoreKeyResult])
 def test_an_unknown_key_result_takes_no_command(kind: type[Any]) -> None:
-    more: dict[str, Any] = {
+    more: dict[type[Any], dict[str, Any]] = {
         AmendKeyResult: {"terms": KEY_TERMS, "owner_level": None},
         RecordCheckIn: {"check_in_id": CHECK_IN, "terms": CheckInTerms(), "occurred_at": NOW},
         ScoreKeyResult: {"comment": "x"},
-    }.get(kind, {})
-    given().when(_on(kind, **more)).then_raises(NotFound)
+    }
+    given().when(_on(kind, **more.get(kind, {}))).then_raises(NotFound)
 
 
 # Any sequence -----------------------------------------------------------------------------

@@ -1,0 +1,100 @@
+"""What holds for all events and commands, and for the domain as a whole."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from app.domain.catalog import DECIDERS, EVENTS, STREAMS
+from app.domain.messages import Command
+
+DOMAIN = Path(__file__).parents[2] / "app" / "domain"
+
+# Stored for ever: a name that changes here would cut the ledger off from its past.
+TYPE_NAMES = {
+    "alignment.agreed",
+    "alignment.withdrawn",
+    "api_key.issued",
+    "api_key.revoked",
+    "check_in.recorded",
+    "cycle.closed",
+    "cycle.drafting_begun",
+    "cycle.opened",
+    "cycle.planned",
+    "cycle.reflection_begun",
+    "cycle.scoring_begun",
+    "decision.made",
+    "key_result.amended",
+    "key_result.drafted",
+    "key_result.removed",
+    "key_result.reset",
+    "key_result.scored",
+    "objective.closed",
+    "objective.committed",
+    "objective.drafted",
+    "objective.proposed",
+    "objective.result_reported",
+    "objective.revised",
+    "organization.founded",
+    "organization.renamed",
+    "person.left",
+    "person.registered",
+    "reflection.recorded",
+    "team.disbanded",
+    "team.formed",
+    "team.member_joined",
+    "team.member_left",
+    "team.moved",
+    "team.renamed",
+}
+
+
+def test_stored_type_names_are_what_they_always_were() -> None:
+    assert set(EVENTS) == TYPE_NAMES
+
+
+def test_every_event_belongs_to_a_stream_that_can_be_folded() -> None:
+    for event in EVENTS.values():
+        assert event.category in STREAMS
+        assert event.key_field in event.model_fields
+
+
+def _below(cls: type[Command]) -> set[type[Command]]:
+    return {one for sub in cls.__subclasses__() for one in {sub, *_below(sub)}}
+
+
+def test_every_command_has_a_decider() -> None:
+    # By name: dataclasses with slots leave behind the class that they replaced.
+    commands = _below(Command)
+    bases = {base.__name__ for command in commands for base in command.__mro__[1:]}
+    assert {command.__name__ for command in commands} - bases == {c.__name__ for c in DECIDERS}
+
+
+# What would make a decision depend on more than state and command.
+IMPURE_MODULES = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "time", "uuid_utils"}
+IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "uuid7", "open", "print", "random"}
+
+
+@pytest.mark.parametrize("path", sorted(DOMAIN.glob("*.py")), ids=lambda path: path.stem)
+def test_the_domain_reads_no_clock_and_makes_no_ids(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert not IMPURE_MODULES & {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            root = (node.module or "").split(".")[0]
+            assert root not in IMPURE_MODULES
+            assert root != "app" or (node.module or "").startswith("app.domain")
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            assert name not in IMPURE_CALLS, f"{path.name}:{node.lineno} calls {name}()"
+
+
+@pytest.mark.parametrize("path", sorted(DOMAIN.glob("*.py")), ids=lambda path: path.stem)
+def test_every_match_ends_in_assert_never(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Match):
+            last = node.cases[-1].body[0]
+            assert "assert_never" in ast.unparse(last), f"{path.name}:{node.lineno}"
