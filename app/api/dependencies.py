@@ -69,7 +69,7 @@ def permit(caller: Caller, scope: Scope, org_id: UUID | None) -> None:
 
 # Headers and parameters -------------------------------------------------------------------
 
-_ETAG = r'(W/)?"?([0-9]{1,9})([.+][0-9a-z.+]{0,80})?"?'
+_ETAG = r'(W/)?"?([0-9]{1,9})(\.[0-9a-f]{16})?"?'
 _KEY = r'"?[!#-~]([ !#-~]{0,253}[!#-~])?"?'
 
 IfMatch = Annotated[
@@ -153,13 +153,30 @@ class Read:
     ) -> Response:
         async with self.ledgers.read(self.org_id, self.as_of) as reader:
             view = await query(reader, *arguments, **options)
-        headers = {"Ledger-Position": str(reader.position)}
-        etag = getattr(view, "etag", None)
-        if etag is not None:
-            headers["ETag"] = etag
-            if self.if_none_match and _matches(self.if_none_match, etag):
-                return Response(status_code=304, headers=headers)
-        return json_response(view.model_dump_json().encode(), headers=headers)
+        return self.show(view, reader)
+
+    def show(self, view: BaseModel, reader: Reader, **headers: str) -> Response:
+        """The view, or 304 where the client has just that. Who keeps it must ask again."""
+        body = view.model_dump_json().encode()
+        headers |= {
+            "ETag": entity_tag(view, body),
+            "Ledger-Position": str(reader.position),
+            "Cache-Control": "private, no-cache",
+        }
+        if self.if_none_match and _matches(self.if_none_match, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return json_response(body, headers=headers)
+
+
+def entity_tag(view: BaseModel, body: bytes) -> str:
+    """The stream's version, where there is one, and a digest of everything shown.
+
+    The digest makes it strong: silence, a renamed owner or a moved cycle change what is shown,
+    though the stream stands still. If-Match heeds the version alone.
+    """
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    version = getattr(view, "version", None)
+    return f'"{digest}"' if version is None else f'"{version}.{digest}"'
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
@@ -244,16 +261,18 @@ class Write:
         command: Command,
         query: Callable[..., Awaitable[View]],
         *arguments: Any,
-        must_match: bool = False,
+        overwrites: Callable[[Any], bool] = lambda state: False,
     ) -> Response:
         """Run one command, based on If-Match where there is one, and answer with the state after.
 
-        `must_match`: the change could overwrite another's, so it needs If-Match.
+        `overwrites` tells from the state before whether the change could overwrite another's: it
+        needs If-Match then.
         """
-        expected = self.require_version() if must_match else self.expected
 
         async def work(unit: UnitOfWork) -> Answer:
-            await unit.execute(command, expected=expected)
+            if overwrites(await unit.state(*command.stream)):
+                self.require_version()
+            await unit.execute(command, expected=self.expected)
             return await answer(unit, query, *arguments)
 
         return await self(work)
@@ -281,12 +300,11 @@ async def answer(
     rows = await unit.rows()
     reader = Reader(unit.conn, unit.org_id, rows, rows, unit.position, unit.at, is_past=False)
     view = await query(reader, *arguments)
-    headers = {}
-    if etag := getattr(view, "etag", None):
-        headers["ETag"] = etag
+    body = view.model_dump_json().encode()
+    headers = {"ETag": entity_tag(view, body)}
     if location:
         headers["Location"] = location
-    return Answer(status, view.model_dump_json().encode(), headers)
+    return Answer(status, body, headers)
 
 
 def _once(request: Request, caller: Caller, key: str | None, body: bytes) -> Once | None:
@@ -416,9 +434,8 @@ async def page_response(
     async with read.ledgers.read(read.org_id, read.as_of) as reader:
         rows, token = paging.page(await fetch(reader, paging.after, paging.size + 1), position)
         views = await show(reader, rows)
-    headers = {"Ledger-Position": str(reader.position)}
+    headers = {}
     if token:
         following = request.url.include_query_params(page_token=token)
         headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    page: BaseModel = Page[Any](items=views, next_page_token=token)
-    return json_response(page.model_dump_json(exclude_none=False).encode(), headers=headers)
+    return read.show(Page[Any](items=views, next_page_token=token), reader, **headers)

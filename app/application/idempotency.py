@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.events.store import Connection
+
+KEPT_FOR = timedelta(hours=48)
+"""How long a key is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,23 @@ async def find(conn: Connection, org_id: UUID, once: Once) -> Answer | None:
     return Answer(row["status"], row["body"], {**row["headers"], "Idempotency-Replayed": "true"})
 
 
+# A few of the forgotten go with each new one: none pile up, and nobody waits for it.
+_KEEP = """
+WITH forgotten AS (
+    DELETE FROM idempotency_keys WHERE org_id = $1 AND (credential, route, key) IN (
+        SELECT credential, route, key FROM idempotency_keys
+        WHERE org_id = $1 AND created_at < $10 ORDER BY created_at LIMIT 10
+    )
+)
+INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers, body,
+    created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+
+
 async def keep(conn: Connection, org_id: UUID, once: Once, answer: Answer, at: datetime) -> None:
+    """Keep an answer for `KEPT_FOR`, in the transaction of what it tells of."""
     await conn.execute(
-        "INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, "
-        "headers, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        _KEEP,
         org_id,
         once.credential,
         once.route,
@@ -69,4 +85,5 @@ async def keep(conn: Connection, org_id: UUID, once: Once, answer: Answer, at: d
         answer.headers,
         answer.body,
         at,
+        at - KEPT_FOR,
     )

@@ -18,6 +18,7 @@ from app.events import store
 from app.events.store import Connection
 from app.projections.api_keys import ApiKeyRow
 from app.projections.organizations import OrganizationRow
+from app.projections.people import PersonRow
 from app.projections.rows import PostgresRows, column_list, record
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -117,6 +118,10 @@ class Keys:
             row = await PostgresRows(conn, org_id).get(ApiKeyRow, key_id)
             if row is None or row.revoked_at is not None:
                 return None
+            if row.person_id is not None:
+                person = await PostgresRows(conn, org_id).get(PersonRow, row.person_id)
+                if person is None or not person.active:
+                    return None
             actor = f"person/{row.person_id}" if row.person_id else f"key/{key_id}"
             scopes = frozenset(Scope(scope) for scope in row.scopes)
             return Caller(actor, f"key/{key_id}", scopes, org_id, digested, row.expires_at)

@@ -78,11 +78,6 @@ class KeyResultView(Resource):
     previous_id: UUID | None
     successor_id: UUID | None
 
-    @property
-    def etag(self) -> str:
-        # Silence changes what is shown, though no event says so.
-        return f'"{self.version}+outdated"' if self.health == "outdated" else f'"{self.version}"'
-
 
 class ObjectiveView(Resource):
     """Its figures are roll-ups: weighted means over the key results that have a figure."""
@@ -107,13 +102,6 @@ class ObjectiveView(Resource):
     key_results: list[KeyResultView]
     contributes_to: list[AlignmentView]
 
-    @property
-    def etag(self) -> str:
-        """Its own version, and those of what is shown inside it."""
-        inside = sum(part.version for part in (*self.key_results, *self.contributes_to))
-        silent = sum(part.health == "outdated" for part in self.key_results)
-        return f'"{self.version}.{inside}.{len(self.key_results)}.{silent}"'
-
 
 class CheckInView(View):
     """`occurred_at` is when it was true, `recorded_at` when the ledger learnt it."""
@@ -136,9 +124,12 @@ class CheckInView(View):
 
 
 class ScoreView(View):
-    """Both scores are kept. `score` is null until somebody scored it."""
+    """Both scores are kept. `score` is null until somebody scored it; `version` is the key
+    result's.
+    """
 
     key_result_id: UUID
+    version: int = Field(ge=1)
     computed_score: Figure
     score: Figure
     formula: str | None
@@ -370,6 +361,7 @@ async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
         raise NotFound("key result", key_result_id)
     return ScoreView(
         key_result_id=row.key_result_id,
+        version=row.version,
         computed_score=row.computed_score,
         score=row.score,
         formula=row.score_formula,

@@ -57,8 +57,12 @@ class DecisionView(View):
 
 
 class AnswerView(View):
-    """A question with its answer in force; unanswered, the default stands."""
+    """A question with its answer in force; unanswered, the default stands.
 
+    `version` is that of all decisions together.
+    """
+
+    version: int
     question: str
     asks: str
     answered: bool
@@ -76,10 +80,6 @@ class DeploymentView(View):
     answered: int
     missing: list[str]
     answers: list[AnswerView]
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.version}"'
 
 
 def decision_view(row: DecisionRow) -> DecisionView:
@@ -100,12 +100,16 @@ async def in_force(reader: Reader) -> dict[str, DecisionRow]:
     return {row.question: row for row in await reader.rows.select(DecisionRow)}
 
 
-def _answer(question: str, row: DecisionRow | None) -> AnswerView:
-    asks = QUESTIONS[question]
+def _answer(question: str, rows: dict[str, DecisionRow]) -> AnswerView:
+    version = max((row.version for row in rows.values()), default=0)
+    asks, row = QUESTIONS[question], rows.get(question)
     if row is None:
         default = getattr(Deployment(), question)
-        return AnswerView(question=question, asks=asks, answered=False, decision=default)
+        return AnswerView(
+            version=version, question=question, asks=asks, answered=False, decision=default
+        )
     return AnswerView(
+        version=version,
         question=question,
         asks=asks,
         answered=True,
@@ -119,18 +123,19 @@ def _answer(question: str, row: DecisionRow | None) -> AnswerView:
 
 async def deployment(reader: Reader) -> DeploymentView:
     rows = await in_force(reader)
+    answers = [_answer(question, rows) for question in QUESTIONS]
     return DeploymentView(
-        version=max((row.version for row in rows.values()), default=0),
+        version=answers[0].version,
         answered=len(rows),
         missing=[question for question in QUESTIONS if question not in rows],
-        answers=[_answer(question, rows.get(question)) for question in QUESTIONS],
+        answers=answers,
     )
 
 
 async def decision(reader: Reader, question: str) -> AnswerView:
     if question not in QUESTIONS:
         raise NotFound("question", question)
-    return _answer(question, (await in_force(reader)).get(question))
+    return _answer(question, await in_force(reader))
 
 
 # Teams ------------------------------------------------------------------------------------

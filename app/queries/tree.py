@@ -69,13 +69,17 @@ class _Forest:
         self.below: dict[UUID, list[ObjectiveView]] = defaultdict(list)
         self.parent: dict[UUID, UUID] = {}
         self.roots: list[ObjectiveView] = []
+        removed = {part.id for view in views for part in view.key_results if part.removed}
         for view in views:
             first = self._first(view.contributes_to, inside)
             if first is None:
                 self.roots.append(view)
-            else:
-                self.below[first.target.id].append(view)
-                self.parent[view.id] = first.target_objective_id
+                continue
+            # What contributed to a key result that was removed stands below its objective.
+            dropped = first.target.id in removed
+            above = first.target_objective_id if dropped else first.target.id
+            self.below[above].append(view)
+            self.parent[view.id] = first.target_objective_id
 
     @staticmethod
     def _first(links: list[AlignmentView], inside: set[UUID]) -> AlignmentView | None:

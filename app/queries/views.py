@@ -24,11 +24,7 @@ class Resource(View):
     """A thing with a stream of its own: its version is its ETag."""
 
     id: UUID
-    version: int = Field(ge=1, description="Version of its stream; also its ETag.")
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.version}"'
+    version: int = Field(ge=1, description="Version of its stream; its ETag begins with it.")
 
 
 class Page(View, Generic[T]):

@@ -57,8 +57,9 @@ class Api:
         made: Json = answer.json()
         return made
 
-    async def put(self, path: str, body: Json) -> Json:
-        answer = await self.request("PUT", path, json=body)
+    async def put(self, path: str, body: Json, if_match: str | None = None) -> Json:
+        headers = {"If-Match": if_match} if if_match else {}
+        answer = await self.request("PUT", path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
         made: Json = answer.json()
         return made
@@ -86,7 +87,7 @@ class Api:
 
     async def decide(self, question: str, **decision: Any) -> Json:
         body = {"decision": {"question": question, **decision}, "rationale": "Because."}
-        return await self.put(f"/deployment/{question}", body)
+        return await self.put(f"/deployment/{question}", body, if_match="*")
 
     async def team(self, name: str = "Growth", **more: Any) -> Json:
         return await self.post("/teams", {"name": name, **more})

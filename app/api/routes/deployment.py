@@ -83,12 +83,12 @@ async def get_decision(organization_id: UUID, question: Question, read: ReadStat
     "/{question:question}",
     operation_id="make_decision",
     response_model=AnswerView,
-    responses=declared(*WRITES, "decision-refuses"),
+    responses=declared(*WRITES, "version-required", "decision-refuses"),
 )
 async def make_decision(
     organization_id: UUID, question: Question, body: MakeDecisionBody, write: WriteDeployment
 ) -> Response:
-    """Answer a question, or answer it anew. Commands are judged by it from now on."""
+    """Answer a question. Commands are judged by it from now on. To answer anew needs If-Match."""
     if body.decision.question != question:
         raise Refusal(
             f"The decision answers {body.decision.question!r}, the path asks {question!r}.",
@@ -101,4 +101,9 @@ async def make_decision(
         rationale=body.rationale,
         decided_by=body.decided_by,
     )
-    return await write.apply(command, programme.decision, question)
+    return await write.apply(
+        command,
+        programme.decision,
+        question,
+        overwrites=lambda deployment: question in deployment.answered,
+    )

@@ -183,19 +183,27 @@ async def list_check_ins(
     operation_id="score_key_result",
     tags=["scores"],
     response_model=ScoreView,
-    responses=declared(*WRITES, "reason-missing"),
+    responses=declared(*WRITES, "version-required", "reason-missing"),
 )
 async def score_key_result(
     organization_id: UUID, key_result_id: UUID, body: ScoreBody, write: WriteScores
 ) -> Response:
-    """Give the final score. Where it differs from the computed one, say why; both are kept."""
+    """Give the final score. Where it differs from the computed one, say why; both are kept.
+
+    Scoring anew needs If-Match.
+    """
     command = ScoreKeyResult(
         key_result_id=key_result_id,
         score=body.score,
         comment=body.comment,
         adjustment_reason=body.adjustment_reason,
     )
-    return await write.apply(command, goals.score, key_result_id)
+    return await write.apply(
+        command,
+        goals.score,
+        key_result_id,
+        overwrites=lambda key_result: key_result is not None and key_result.score is not None,
+    )
 
 
 @router.get(

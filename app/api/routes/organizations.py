@@ -86,4 +86,4 @@ async def rename_organization(
     organization_id: UUID, body: RenameOrganizationBody, write: WriteOrganization
 ) -> Response:
     command = RenameOrganization(organization_id=organization_id, name=body.name)
-    return await write.apply(command, programme.organization, must_match=True)
+    return await write.apply(command, programme.organization, overwrites=bool)
