@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +41,22 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    base: Path = tmp_path_factory.getbasetemp()
-    # Workers of one run have their folders side by side.
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    with EmbeddedPostgres(shared / "pg", {**_THROW_AWAY, "max_connections": "200"}) as server:
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """The run's server; all workers of it share one. The last to leave takes the folder along.
+
+    The folder is not pytest's: another run would close that one to Postgres's own user.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid7().hex)
+    folder = Path(tempfile.gettempdir()) / f"okr-tests-{run}"
+    settings = {**_THROW_AWAY, "max_connections": "200"}
+    with EmbeddedPostgres(folder / "postgres", settings) as server:
         yield server
+    if not (folder / "postgres" / "postmaster.pid").exists():
+        shutil.rmtree(folder)
 
 
-async def _clone(server: EmbeddedPostgres, name: str) -> Database:
+async def clone(server: EmbeddedPostgres, name: str) -> Database:
+    """A migrated database of that name, copied from the run's template."""
     admin = await asyncpg.connect(server.url("postgres"))
     try:
         # Workers that come at the same time wait for the first one's template.
@@ -66,7 +75,7 @@ async def _clone(server: EmbeddedPostgres, name: str) -> Database:
 @pytest.fixture(scope="session")
 async def database(cluster: EmbeddedPostgres) -> Database:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return await _clone(cluster, f"okr_{worker}")
+    return await clone(cluster, f"okr_{worker}")
 
 
 @pytest.fixture(scope="session")

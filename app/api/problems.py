@@ -451,8 +451,10 @@ WRITES = (
     "refused",
     "idempotency-key-reused",
 )
-READING: dict[int | str, dict[str, Any]] = {
-    304: {"description": "What If-None-Match names is still what is there."},
-    **declared(*ALWAYS, "outside-ledger"),
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "What If-None-Match names is still what is there."}
 }
+READING = _UNCHANGED | declared(*ALWAYS, "outside-ledger")
 """Of a route that shows one resource."""
+LISTING = _UNCHANGED | declared(*ALWAYS, "outside-ledger", "page-token")
+"""Of a route that shows a page of a list."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import IssueKeyBody
 from app.application.idempotency import Answer
 from app.application.keys import digest, keep_digest, make_key
@@ -83,7 +83,7 @@ async def _issued(reader: Reader, key_id: UUID) -> IssuedKeyView:
     "",
     operation_id="list_api_keys",
     response_model=Page[ApiKeyView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_api_keys(
     organization_id: UUID, request: Request, read: ReadState, paging: Pages

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import AlignBody, ReasonBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -57,7 +57,7 @@ async def align_objective(
     "/alignments",
     operation_id="list_alignments",
     response_model=Page[AlignmentView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_alignments(
     organization_id: UUID,

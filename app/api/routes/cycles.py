@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from uuid_utils.compat import uuid7
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -69,7 +69,7 @@ async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: WriteCyc
     "",
     operation_id="list_cycles",
     response_model=Page[CycleView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_cycles(
     organization_id: UUID,
@@ -228,7 +228,7 @@ async def record_reflection(
     "/{cycle_id:id}/reflections",
     operation_id="list_reflections",
     response_model=Page[ReflectionView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_reflections(
     organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages
@@ -248,7 +248,7 @@ async def list_reflections(
     "/{cycle_id:id}/warnings",
     operation_id="list_warnings",
     response_model=Page[WarningView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_warnings(
     organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from app.api.dependencies import Pages, ReadState, Write, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import MakeDecisionBody
 from app.application.ledgers import Reader
 from app.domain.access import Scope
@@ -53,7 +53,7 @@ async def get_deployment(organization_id: UUID, read: ReadState) -> Response:
     "/decisions",
     operation_id="list_decisions",
     response_model=Page[DecisionView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_decisions(
     organization_id: UUID, request: Request, read: ReadState, paging: Pages

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api.dependencies import Pages, Read, json_response, page_response, reads, reads_now
-from app.api.problems import ALWAYS, ApiProblem, declared
+from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
 from app.application import replay
 from app.application.ledgers import Reader
 from app.domain.access import Scope
@@ -92,7 +92,7 @@ async def _page(
     "/cycles/{cycle_id:id}/history",
     operation_id="get_cycle_history",
     response_model=Page[EventView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def get_cycle_history(
     organization_id: UUID,
@@ -112,7 +112,7 @@ async def get_cycle_history(
     "/events",
     operation_id="list_events",
     response_model=Page[EventView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_events(
     organization_id: UUID,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from uuid_utils.compat import uuid7
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     AmendKeyResultBody,
     CheckInBody,
@@ -48,7 +48,7 @@ WriteScores = Annotated[Write, writes(Scope.SCORES_WRITE)]
     operation_id="list_key_results",
     tags=["key results"],
     response_model=Page[KeyResultView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_key_results(
     organization_id: UUID,
@@ -159,7 +159,7 @@ async def record_check_in(
     operation_id="list_check_ins",
     tags=["check-ins"],
     response_model=Page[CheckInView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_check_ins(
     organization_id: UUID, key_result_id: UUID, request: Request, read: ReadState, paging: Pages

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     DraftKeyResultBody,
     DraftObjectiveBody,
@@ -89,7 +89,7 @@ async def draft_objective(
     "",
     operation_id="list_objectives",
     response_model=Page[ObjectiveView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_objectives(
     organization_id: UUID,

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import RegisterPersonBody
 from app.application.directory import enter
 from app.application.idempotency import Answer
@@ -51,7 +51,7 @@ async def register_person(
     "",
     operation_id="list_people",
     response_model=Page[PersonView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_people(
     organization_id: UUID,

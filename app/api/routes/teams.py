@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
@@ -63,7 +63,7 @@ async def form_team(organization_id: UUID, body: FormTeamBody, write: WriteTeams
     "",
     operation_id="list_teams",
     response_model=Page[TeamView],
-    responses=declared(*ALWAYS, "page-token", "outside-ledger"),
+    responses=LISTING,
 )
 async def list_teams(
     organization_id: UUID,
