@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-import asyncpg
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -30,22 +30,17 @@ from rich.table import Table
 from uuid_utils.compat import uuid7
 
 from app import __version__, demo, migrate
-from app.application import keys, replay
-from app.application.import_document import DocumentInvalid, ImportDocument, parse
-from app.application.importing import ImportReport, run_import
+from app.application import replay
+from app.application.import_document import DocumentInvalid, parse
+from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers
-from app.config import Settings
-from app.database import APPLICATION_ROLE, DatabaseUnfit, check, open_pool
-from app.domain.access import IssueApiKey, Scope
+from app.database import DatabaseUnfit
 from app.domain.errors import Refusal
-from app.domain.organization import FoundOrganization
-from app.domain.values import ExternalRef
-from app.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.embedded import EmbeddedPostgresError
 from app.events import store
 from app.events.envelope import Meta
 from app.main import create_app
-from app.projections.external_ids import ExternalIdRow
-from app.projections.rows import PostgresRows
+from app.place import Place, place
 
 T = TypeVar("T")
 
@@ -55,82 +50,53 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
-DATABASE = "okr"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the data is: `owner_url` logs in as the owner of the tables."""
-
-    settings: Settings
-    owner_url: str
-    embedded: bool
-
-    @property
-    def url(self) -> str:
-        assert self.settings.database_url is not None
-        return self.settings.database_url
+complaints = Console(highlight=False, stderr=True)
 
 
 def main() -> None:
     try:
         app()
-    except (DatabaseUnfit, EmbeddedPostgresError, Refusal, store.LedgerMissing) as error:
-        console.print(f"[red]{error}[/red]")
-        for one in getattr(error, "facts", {}).get("errors", [])[:20]:
-            console.print(f"  {one['pointer'] or '/'}: {one['detail']}", markup=False)
+    except ValidationError as invalid:
+        for one in invalid.errors():
+            name = "_".join(str(part) for part in one["loc"]).upper()
+            name = name if name == "DATABASE_URL" else f"OKR_{name}"
+            _complain(f"{name}: {one['msg']}")
+        sys.exit(1)
+    except DocumentInvalid as invalid_document:
+        for one in invalid_document.facts["errors"][:20]:  # type: ignore[index]
+            _complain(f"{one['pointer'] or 'the document'}: {one['detail']}")
+        sys.exit(1)
+    except (
+        CannotServe,
+        DatabaseUnfit,
+        EmbeddedPostgresError,
+        FileUnreadable,
+        Refusal,
+        store.LedgerMissing,
+    ) as error:
+        _complain(str(error))
         sys.exit(1)
 
 
-@contextmanager
-def _place() -> Iterator[Place]:
-    """The database of DATABASE_URL as it is; without one the embedded one, migrated."""
-    settings = Settings()
-    if settings.database_url is not None:
-        yield Place(settings, settings.database_url, embedded=False)
-        return
-    with EmbeddedPostgres(settings.data_dir / "postgres") as server:
-        owner_url = server.url(DATABASE)
-        asyncio.run(_prepare_embedded(server.url("postgres"), owner_url))
-        app_url = server.url(DATABASE, user=APPLICATION_ROLE)
-        yield Place(settings.model_copy(update={"database_url": app_url}), owner_url, embedded=True)
+def _complain(text: str) -> None:
+    complaints.print(text, style="red", markup=False, soft_wrap=True)
 
 
-async def _prepare_embedded(admin_url: str, owner_url: str) -> None:
-    admin = await asyncpg.connect(admin_url)
-    try:
-        known = "SELECT 1 FROM pg_database WHERE datname = $1"
-        if not await admin.fetchval(known, DATABASE):
-            await admin.execute(f"CREATE DATABASE {DATABASE}")
-        await migrate.migrate(owner_url)
-        # Only the embedded server, which nobody reaches but through its own socket.
-        await admin.execute(f"ALTER ROLE {APPLICATION_ROLE} LOGIN")
-    finally:
-        await admin.close()
+class CannotServe(Exception):
+    """The address cannot be listened on."""
 
 
-@asynccontextmanager
-async def _ledgers(place: Place) -> AsyncIterator[Ledgers]:
-    pool = await open_pool(place.url, size=2, command_timeout=300)
-    try:
-        async with pool.acquire() as conn:
-            await check(
-                conn,
-                migrate.newest(),
-                allow_undurable=place.settings.allow_undurable_database,
-            )
-        yield Ledgers(pool)
-    finally:
-        await pool.close()
+class FileUnreadable(Exception):
+    """A file named on the command line cannot be read."""
 
 
 def _with_ledgers(work: Callable[[Ledgers, Place], Coroutine[Any, Any, T]]) -> T:
-    async def run(place: Place) -> T:
-        async with _ledgers(place) as ledgers:
-            return await work(ledgers, place)
+    async def run(here: Place) -> T:
+        async with here.ledgers() as ledgers:
+            return await work(ledgers, here)
 
-    with _place() as place:
-        return asyncio.run(run(place))
+    with place() as here:
+        return asyncio.run(run(here))
 
 
 @contextmanager
@@ -153,24 +119,6 @@ def _meta(source: str) -> Meta:
     return Meta("operator/cli", source, uuid7())
 
 
-async def _all_ledgers(place: Place) -> list[UUID]:
-    owner = await asyncpg.connect(place.owner_url)
-    try:
-        rows = await owner.fetch("SELECT org_id FROM ledgers ORDER BY org_id")
-        return [row["org_id"] for row in rows]
-    finally:
-        await owner.close()
-
-
-async def _new_operator(place: Place, *, first_only: bool) -> str | None:
-    owner = await asyncpg.connect(place.owner_url)
-    try:
-        make = keys.bootstrap if first_only else keys.make_operator
-        return await make(owner, uuid7())
-    finally:
-        await owner.close()
-
-
 # serve ------------------------------------------------------------------------------------
 
 
@@ -185,91 +133,75 @@ def serve(
     """Serve the API. Without DATABASE_URL, from an embedded Postgres in OKR_DATA_DIR."""
     # The server raises the signal once more when it is done; Postgres must be stopped after it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _place() as place:
-        settings = place.settings
-        host, port = host or settings.host, settings.port if port is None else port
-        base = f"http://{host}:{port}"
-        if place.embedded:
-            key = asyncio.run(_new_operator(place, first_only=True))
-            if key:
-                console.print(f"Operator's key, shown only now: [bold]{key}[/bold]", soft_wrap=True)
+    with place() as here:
+        settings = here.settings
+        listening = _listen(host or settings.host, settings.port if port is None else port)
+        base = "http://{}:{}".format(*listening.getsockname()[:2])
+        key = asyncio.run(_ready(here))
+        _show_key(key)
         if demonstrate:
-            _demonstrate(place, base)
+            note = asyncio.run(_demonstrate(here, base))
+            console.print("The demonstration's tree, from another terminal:")
+            console.print(
+                f'  . {note} && curl -s -H "Authorization: Bearer $OKR_KEY" '
+                "$OKR/cycles/$CYCLE/tree",
+                soft_wrap=True,
+            )
         console.print(f"Documentation: {base}/docs", soft_wrap=True)
-        uvicorn.run(
+        config = uvicorn.Config(
             create_app(settings),
-            host=host,
-            port=port,
             log_level="warning",
             timeout_graceful_shutdown=10,
             server_header=False,
         )
+        # Whoever connects from here on waits for the server, and is not turned away.
+        uvicorn.Server(config).run(sockets=[listening])
 
 
-def _demonstrate(place: Place, base: str) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on this address; port 0 means any free one. Raises CannotServe."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise CannotServe(
+            f"Cannot listen on {host}:{port} ({error}); choose another with --host and --port."
+        ) from error
+
+
+async def _ready(here: Place) -> str | None:
+    """Whether the database is fit to serve from; on an embedded new one, the operator's key."""
+    async with here.ledgers():
+        return await here.first_operator() if here.embedded else None
+
+
+async def _demonstrate(here: Place, base: str) -> Path:
     """Import the demonstration once, and leave a note of how to reach it."""
-    note = place.settings.data_dir / "demo.env"
-
-    async def work() -> tuple[UUID, UUID | None, str | None]:
-        async with _ledgers(place) as ledgers:
-            document = demo.document(date.today())
-            org_id = await _organization_for(ledgers, place, document)
-            report = await run_import(ledgers, org_id, document, meta=_meta("demo"))
-            key = None if note.exists() else await _demo_key(ledgers, org_id)
-            return org_id, report.cycle_id, key
-
-    org_id, cycle_id, key = asyncio.run(work())
-    if key:
-        place.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        note.touch(mode=0o600)
-        note.write_text(f"OKR_KEY={key}\nOKR={base}/v1/organizations/{org_id}\nCYCLE={cycle_id}\n")
-    console.print("The demonstration's tree, from another terminal:")
-    console.print(
-        f'  . {note} && curl -s -H "Authorization: Bearer $OKR_KEY" $OKR/cycles/$CYCLE/tree',
-        soft_wrap=True,
-    )
-
-
-async def _demo_key(ledgers: Ledgers, org_id: UUID) -> str:
-    key = keys.make_key("demo")
-    digested = keys.digest(key)
-    assert digested is not None, "a made key has the shape of one"
-
-    async def work(unit: Any) -> None:
-        id = unit.new_id("api_key")
-        scopes = tuple(Scope)
-        await unit.execute(
-            IssueApiKey(key_id=id, name="Demonstration", scopes=scopes, held=frozenset(scopes))
+    note = here.settings.data_dir / "demo.env"
+    noted = dict(line.split("=", 1) for line in note.read_text().split()) if note.exists() else {}
+    document = demo.document(date.today())
+    async with here.ledgers() as ledgers:
+        known = await organization_of(ledgers, document, await here.organizations())
+        org_id = known or uuid7()
+        report = await run_import(
+            ledgers, org_id, document, meta=_meta("demo"), founding=known is None
         )
-        await keys.keep_digest(unit.conn, org_id, id, digested)
+        is_noted = noted.get("OKR", "").endswith(str(org_id))
+        key = noted["OKR_KEY"] if is_noted else await demo.issue_key(ledgers, org_id)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.touch(mode=0o600)
+    note.write_text(
+        f"OKR_KEY={key}\nOKR={base}/v1/organizations/{org_id}\nCYCLE={report.cycle_id}\n"
+    )
+    return note
 
-    await ledgers.run(org_id, _meta("demo"), work)
-    return key
+
+def _show_key(key: str | None) -> None:
+    if key is not None:
+        console.print(f"Operator's key, shown only now: [bold]{key}[/bold]", soft_wrap=True)
 
 
 # import -----------------------------------------------------------------------------------
-
-
-async def _organization_for(ledgers: Ledgers, place: Place, document: ImportDocument) -> UUID:
-    """The organisation that this document's source was imported to, or a new one."""
-    for org_id in await _all_ledgers(place):
-        async with ledgers.read(org_id) as reader:
-            rows = PostgresRows(reader.conn, org_id)
-            if await rows.get(ExternalIdRow, "organization", "import", document.source):
-                return org_id
-    fresh: UUID = uuid7()
-
-    async def found(unit: Any) -> None:
-        await unit.execute(
-            FoundOrganization(
-                organization_id=fresh,
-                name=document.organization or document.source,
-                external=ExternalRef(source="import", external_id=document.source),
-            )
-        )
-
-    await ledgers.run(fresh, _meta("import"), found, founding=True)
-    return fresh
 
 
 @app.command("import")
@@ -284,10 +216,11 @@ def import_file(
     try:
         document = parse(file.read_bytes())
     except OSError as error:
-        raise DocumentInvalid(f"{file} cannot be read: {error.strerror}", errors=[]) from error
+        raise FileUnreadable(f"{file} cannot be read: {error.strerror}.") from error
 
-    async def work(ledgers: Ledgers, place: Place) -> tuple[UUID, ImportReport]:
-        org_id = organization or await _organization_for(ledgers, place, document)
+    async def work(ledgers: Ledgers, here: Place) -> tuple[UUID, ImportReport]:
+        known = organization or await organization_of(ledgers, document, await here.organizations())
+        org_id = known or uuid7()
         with _progress() as progress:
             tasks: dict[str, Any] = {}
 
@@ -301,6 +234,7 @@ def import_file(
                 org_id,
                 document,
                 meta=_meta("import"),
+                founding=known is None,
                 dry_run=dry_run,
                 progress=step,
             )
@@ -340,9 +274,9 @@ Organization = Annotated[
 def verify(organization: Organization = None) -> None:
     """Replay every event, and compare with every live row and every hash."""
 
-    async def work(ledgers: Ledgers, place: Place) -> bool:
+    async def work(ledgers: Ledgers, here: Place) -> bool:
         identical = True
-        for org_id in [organization] if organization else await _all_ledgers(place):
+        for org_id in [organization] if organization else await here.organizations():
             with _progress() as progress:
                 async with ledgers.read(org_id) as reader:
                     task = progress.add_task(str(org_id), total=reader.position)
@@ -364,8 +298,8 @@ def verify(organization: Organization = None) -> None:
 def rebuild(organization: Organization = None) -> None:
     """Make the read models anew from the events. Readers see the old ones until it is done."""
 
-    async def work(ledgers: Ledgers, place: Place) -> None:
-        for org_id in [organization] if organization else await _all_ledgers(place):
+    async def work(ledgers: Ledgers, here: Place) -> None:
+        for org_id in [organization] if organization else await here.organizations():
             with _progress() as progress:
                 async with ledgers.pool.acquire() as conn, conn.transaction():
                     await store.as_organization(conn, org_id)
@@ -384,24 +318,21 @@ def rebuild(organization: Organization = None) -> None:
 def migrate_database() -> None:
     """Bring the database to this version's schema. On a new one, shows the operator's key."""
 
-    async def work(place: Place) -> str | None:
-        if not place.embedded:
-            await migrate.migrate(place.owner_url)
-        return await _new_operator(place, first_only=True)
+    async def work(here: Place) -> str | None:
+        await here.migrate()
+        return await here.first_operator()
 
-    with _place() as place:
-        key = asyncio.run(work(place))
+    with place() as here:
+        key = asyncio.run(work(here))
     console.print(f"At migration {migrate.newest()}.")
-    if key:
-        console.print(f"Operator's key, shown only now: [bold]{key}[/bold]", soft_wrap=True)
+    _show_key(key)
 
 
 @app.command("operator-key")
 def operator_key() -> None:
     """Make another operator's key; it founds organisations and may act in each of them."""
-    with _place() as place:
-        key = asyncio.run(_new_operator(place, first_only=False))
-    console.print(f"Operator's key, shown only now: [bold]{key}[/bold]", soft_wrap=True)
+    with place() as here:
+        _show_key(asyncio.run(here.another_operator()))
 
 
 @app.command()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from app.config import Settings
 from app.events.store import Connection
+from app.migrate import newest
 
 APPLICATION_ROLE = "okr_app"
 OLDEST_POSTGRES = 14
@@ -52,8 +56,46 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 15.0) 
         raise DatabaseUnfit(
             f"The login may not act as {APPLICATION_ROLE}: GRANT {APPLICATION_ROLE} TO it."
         ) from denied
-    except (OSError, asyncpg.PostgresError, TimeoutError) as down:
-        raise DatabaseUnfit(f"The database cannot be reached: {down}") from down
+    except _UNREACHABLE as down:
+        raise _unreachable(down) from down
+
+
+@asynccontextmanager
+async def as_owner(url: str) -> AsyncIterator[Connection]:
+    """One connection as the owner of the tables. Raises DatabaseUnfit."""
+    try:
+        conn: Connection = await asyncpg.connect(url, timeout=10)
+    except asyncpg.InvalidCatalogNameError as missing:
+        raise DatabaseUnfit(f"{missing}: create the database first.") from missing
+    except _UNREACHABLE as down:
+        raise _unreachable(down) from down
+    try:
+        await check_version(conn)
+        yield conn
+    finally:
+        await conn.close()
+
+
+_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def _unreachable(down: BaseException) -> DatabaseUnfit:
+    said = str(down) or type(down).__name__
+    return DatabaseUnfit(f"The database of DATABASE_URL cannot be reached: {said}.")
+
+
+@asynccontextmanager
+async def checked_pool(settings: Settings, **options: Any) -> AsyncIterator[Pool]:
+    """A pool on a database that is fit to serve from. Raises DatabaseUnfit."""
+    if settings.database_url is None:
+        raise DatabaseUnfit("Set DATABASE_URL, or start with `okr serve`.")
+    pool = await open_pool(settings.database_url, **options)
+    try:
+        async with pool.acquire() as conn:
+            await check(conn, newest(), allow_undurable=settings.allow_undurable_database)
+        yield pool
+    finally:
+        await pool.close()
 
 
 async def _prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -66,11 +108,16 @@ def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def check(conn: Connection, newest_migration: str, *, allow_undurable: bool) -> None:
-    """Raise DatabaseUnfit unless this database is new enough, migrated, durable and locked down."""
+async def check_version(conn: Connection) -> None:
+    """Raise DatabaseUnfit for a server that is too old."""
     version = int(await conn.fetchval("SHOW server_version_num")) // 10_000
     if version < OLDEST_POSTGRES:
         raise DatabaseUnfit(f"Postgres {version} is too old: {OLDEST_POSTGRES} or newer is needed.")
+
+
+async def check(conn: Connection, newest_migration: str, *, allow_undurable: bool) -> None:
+    """Raise DatabaseUnfit unless this database is new enough, migrated, durable and locked down."""
+    await check_version(conn)
     try:
         migrated = await conn.fetchval("SELECT version_num FROM alembic_version")
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):

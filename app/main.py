@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import __version__, migrate
+from app import __version__
 from app.api import openapi, problems
 from app.api.middleware import BodyLimit, Envelope
 from app.api.routes import (
@@ -28,7 +28,7 @@ from app.api.routes import (
 from app.application.keys import Keys
 from app.application.ledgers import Ledgers
 from app.config import Settings
-from app.database import DatabaseUnfit, check, open_pool
+from app.database import checked_pool
 
 ROUTERS = (
     organizations.router,
@@ -60,23 +60,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if settings.database_url is None:
-            raise DatabaseUnfit("Set DATABASE_URL, or start with `okr serve`.")
-        pool = await open_pool(
-            settings.database_url,
-            size=settings.pool_size,
-            command_timeout=settings.command_timeout,
-        )
-        try:
-            async with pool.acquire() as conn:
-                await check(
-                    conn, migrate.newest(), allow_undurable=settings.allow_undurable_database
-                )
+        options = {"size": settings.pool_size, "command_timeout": settings.command_timeout}
+        async with checked_pool(settings, **options) as pool:
             app.state.ledgers = Ledgers(pool)
             app.state.keys = Keys(pool)
             yield
-        finally:
-            await pool.close()
 
     app = FastAPIOffline(
         redoc_url=None,

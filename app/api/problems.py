@@ -21,7 +21,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.application.idempotency import KeyInFlight, KeyReused
-from app.application.ledgers import OutsideLedger
 from app.domain import errors
 from app.events.store import WrongExpectedVersion
 
@@ -145,6 +144,26 @@ _TABLE = [
         mend="Each entry of errors points into the document; its schema is at /import.schema.json.",
     ),
     ProblemKind(
+        name="unknown-reference", status=409, title="The document has no such item",
+        mend="Add the item that is referred to, or correct the key.",
+    ),
+    ProblemKind(
+        name="wrong-reference", status=409, title="The item referred to is of another kind",
+        mend="Refer to an item of the kind that detail names.",
+    ),
+    ProblemKind(
+        name="depends-on-refused", status=409, title="The item referred to was refused",
+        mend="Mend that item first: its own problem says how.",
+    ),
+    ProblemKind(
+        name="key-in-use", status=409, title="The key names something else already",
+        mend="Choose another key for the item, or another source for the document.",
+    ),
+    ProblemKind(
+        name="differs", status=409, title="It is there already, and says something else",
+        mend="An import never changes what is there: change it through its own operations.",
+    ),
+    ProblemKind(
         name="version-required", status=428, title="This change needs If-Match",
         mend="Read the resource and send its ETag in If-Match, so that no change is lost.",
     ),
@@ -160,21 +179,6 @@ _TABLE = [
 ]  # fmt: skip
 
 KINDS: dict[str, ProblemKind] = {kind.name: kind for kind in _TABLE}
-
-_REFUSALS: dict[type[errors.Refusal], str] = {
-    errors.NotFound: "not-found",
-    errors.AlreadyExists: "already-exists",
-    errors.InvalidState: "invalid-state",
-    errors.DecisionRefuses: "decision-refuses",
-    errors.WrongKind: "wrong-kind",
-    errors.AlignmentLoop: "alignment-loop",
-    errors.TeamLoop: "team-loop",
-    errors.OutsideCycle: "outside-cycle",
-    errors.ReasonMissing: "reason-missing",
-    errors.ResetIncomplete: "reset-incomplete",
-    OutsideLedger: "outside-ledger",
-    errors.Refusal: "refused",
-}
 
 _HTTP = {
     400: "bad-request",
@@ -250,11 +254,6 @@ def render(
     return Response(content, kind.status, dict(headers or {}), MEDIA_TYPE)
 
 
-def of_refusal(refusal: errors.Refusal) -> str:
-    """The name of a refusal's problem, its nearest class deciding."""
-    return next(_REFUSALS[cls] for cls in type(refusal).__mro__ if cls in _REFUSALS)
-
-
 def _pointer(location: Sequence[str | int]) -> str:
     """From pydantic's location to a JSON pointer, or a parameter's name."""
     where, *rest = location
@@ -281,9 +280,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     listed = facts.pop("errors", None)
     if listed is None and error.pointer is not None:
         listed = [{"pointer": error.pointer, "detail": error.detail}]
-    return render(
-        of_refusal(error), error.detail, instance=_path(request), field_errors=listed, **facts
-    )
+    return render(error.name, error.detail, instance=_path(request), field_errors=listed, **facts)
 
 
 async def _api_problem(request: Request, error: Exception) -> Response:

@@ -30,6 +30,8 @@ ItemKey = Annotated[Key, Field(max_length=200)]
 class DocumentInvalid(Refusal):
     """The document cannot be used as a whole; `errors` point into it."""
 
+    name = "document-invalid"
+
 
 class PersonItem(Value):
     """A person, who may own goals. `teams` are keys of owners."""

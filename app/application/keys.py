@@ -147,11 +147,11 @@ async def hold_key(conn: Connection, digested: bytes) -> None:
     await conn.execute("SELECT set_config('app.key_digest', $1, true)", digested.hex())
 
 
-async def keep_digest(conn: Connection, org_id: UUID, key_id: UUID, digested: bytes) -> None:
-    """Remember an issued key, in the transaction of its event."""
+async def keep_key(conn: Connection, org_id: UUID, key_id: UUID, key: str) -> None:
+    """Remember an issued key by its digest, in the transaction of its event."""
     await conn.execute(
         "INSERT INTO credentials (digest, org_id, key_id) VALUES ($1, $2, $3)",
-        digested,
+        digest(key),
         org_id,
         key_id,
     )

@@ -36,6 +36,8 @@ _REPLAYS_KEPT = 8
 class OutsideLedger(Refusal):
     """The moment or position asked for is not in the ledger (yet)."""
 
+    name = "outside-ledger"
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:

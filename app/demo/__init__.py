@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
 
 from app.application.import_document import (
     CheckInItem,
@@ -12,6 +15,11 @@ from app.application.import_document import (
     ObjectiveItem,
     parse,
 )
+from app.application.keys import keep_key, make_key
+from app.application.ledgers import Ledgers
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import IssueApiKey, Scope
+from app.events.envelope import Meta
 
 _FILE = Path(__file__).with_name("demo.json")
 _DAYS_SINCE_START = 43
@@ -29,6 +37,22 @@ def document(today: date) -> ImportDocument:
     )
     objectives = tuple(_shifted_objective(one, shift) for one in written.objectives)
     return written.model_copy(update={"cycle": cycle, "objectives": objectives})
+
+
+async def issue_key(ledgers: Ledgers, org_id: UUID) -> str:
+    """A key that may do everything in the demonstration."""
+    key = make_key("demo")
+    scopes = tuple(Scope)
+
+    async def work(unit: UnitOfWork) -> None:
+        id = unit.new_id("api_key")
+        await unit.execute(
+            IssueApiKey(key_id=id, name="Demonstration", scopes=scopes, held=frozenset(scopes))
+        )
+        await keep_key(unit.conn, org_id, id, key)
+
+    await ledgers.run(org_id, Meta("operator/cli", "demo", uuid7()), work)
+    return key
 
 
 def _shifted_objective(objective: ObjectiveItem, shift: timedelta) -> ObjectiveItem:

@@ -1,4 +1,4 @@
-"""Why a command is refused. These know nothing of HTTP; `app.api.problems` maps them once.
+"""Why a command is refused. Each kind has a stable name; what HTTP makes of it, the API knows.
 
 Refusal
 ├── NotFound           the id is unknown in this organisation
@@ -15,11 +15,14 @@ Refusal
 
 from __future__ import annotations
 
+from typing import ClassVar
 from uuid import UUID
 
 
 class Refusal(Exception):
     """A command that does not apply. `detail` says what to change; `pointer` which field."""
+
+    name: ClassVar[str] = "refused"
 
     def __init__(self, detail: str, *, pointer: str | None = None, **facts: object) -> None:
         super().__init__(detail)
@@ -29,6 +32,8 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
+    name = "not-found"
+
     def __init__(self, what: str, key: object, *, pointer: str | None = None) -> None:
         super().__init__(
             f"There is no {what} {key} in this organisation; check the id.", pointer=pointer
@@ -36,6 +41,8 @@ class NotFound(Refusal):
 
 
 class AlreadyExists(Refusal):
+    name = "already-exists"
+
     def __init__(self, what: str, existing: UUID) -> None:
         super().__init__(
             f"This {what} was recorded before, as {existing}; use that one.",
@@ -47,11 +54,15 @@ class AlreadyExists(Refusal):
 class InvalidState(Refusal):
     """Names the thing, its state, the command refused and the one that would work."""
 
+    name = "invalid-state"
+
     def __init__(self, what: str, state: str, command: str, instead: str) -> None:
         super().__init__(f"{command} does not apply: the {what} is {state}. {instead}", state=state)
 
 
 class DecisionRefuses(Refusal):
+    name = "decision-refuses"
+
     def __init__(
         self, decision: str, rule: str, detail: str, *, pointer: str | None = None
     ) -> None:
@@ -59,24 +70,24 @@ class DecisionRefuses(Refusal):
 
 
 class WrongKind(Refusal):
-    pass
+    name = "wrong-kind"
 
 
 class AlignmentLoop(Refusal):
-    pass
+    name = "alignment-loop"
 
 
 class TeamLoop(Refusal):
-    pass
+    name = "team-loop"
 
 
 class OutsideCycle(Refusal):
-    pass
+    name = "outside-cycle"
 
 
 class ReasonMissing(Refusal):
-    pass
+    name = "reason-missing"
 
 
 class ResetIncomplete(Refusal):
-    pass
+    name = "reset-incomplete"

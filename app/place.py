@@ -1,0 +1,81 @@
+"""Where the data is: the Postgres of DATABASE_URL as it is, or the embedded one, made ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app import migrate
+from app.application import keys
+from app.application.ledgers import Ledgers
+from app.config import Settings
+from app.database import APPLICATION_ROLE, as_owner, checked_pool
+from app.embedded import EmbeddedPostgres
+
+DATABASE = "okr"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database: `settings.database_url` logs in to serve, `owner_url` as the tables' owner."""
+
+    settings: Settings
+    owner_url: str
+    embedded: bool
+
+    @asynccontextmanager
+    async def ledgers(self) -> AsyncIterator[Ledgers]:
+        """All ledgers, for work that may take long. Raises DatabaseUnfit."""
+        async with checked_pool(self.settings, size=2, command_timeout=300) as pool:
+            yield Ledgers(pool)
+
+    async def organizations(self) -> list[UUID]:
+        """All organisations that have a ledger here."""
+        async with as_owner(self.owner_url) as owner:
+            rows = await owner.fetch("SELECT org_id FROM ledgers ORDER BY org_id")
+            return [row["org_id"] for row in rows]
+
+    async def migrate(self) -> None:
+        async with as_owner(self.owner_url):
+            await migrate.migrate(self.owner_url)
+
+    async def first_operator(self) -> str | None:
+        """The first operator's key; None where there is an operator already."""
+        async with as_owner(self.owner_url) as owner:
+            return await keys.bootstrap(owner, uuid7())
+
+    async def another_operator(self) -> str:
+        async with as_owner(self.owner_url) as owner:
+            return await keys.make_operator(owner, uuid7())
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """The place that the environment names. Only the embedded database is migrated unasked."""
+    settings = Settings()
+    if settings.database_url is not None:
+        yield Place(settings, settings.database_url, embedded=False)
+        return
+    with EmbeddedPostgres(settings.data_dir / "postgres") as server:
+        here = Place(
+            settings.model_copy(update={"database_url": server.url(DATABASE, APPLICATION_ROLE)}),
+            server.url(DATABASE),
+            embedded=True,
+        )
+        asyncio.run(_prepare(here, server.url("postgres")))
+        yield here
+
+
+async def _prepare(here: Place, admin_url: str) -> None:
+    async with as_owner(admin_url) as admin:
+        known = "SELECT 1 FROM pg_database WHERE datname = $1"
+        if not await admin.fetchval(known, DATABASE):
+            await admin.execute(f"CREATE DATABASE {DATABASE}")
+        await here.migrate()
+        # Only on the embedded server, which nobody reaches but through its own socket.
+        await admin.execute(f"ALTER ROLE {APPLICATION_ROLE} LOGIN")
