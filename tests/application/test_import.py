@@ -1,0 +1,368 @@
+"""Import: the same commands as everywhere else, as often as one likes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from app.application.import_document import DocumentInvalid, ImportDocument, parse
+from app.application.importing import ImportReport, organization_of, run_import
+from app.application.ledgers import Ledgers, Reader
+from app.events.envelope import Meta
+from app.projections.check_ins import CheckInRow
+from app.projections.external_ids import ExternalIdRow
+from app.queries import tree
+from app.queries.tree import ObjectiveNode, TreeView
+
+Json = dict[str, Any]
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quarter.json"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "gitlab-fy21-q1.json"
+META = Meta("operator/test", "import", uuid7())
+
+
+def _example() -> Json:
+    written: Json = json.loads(EXAMPLE.read_text())
+    return written
+
+
+def _parsed(written: Json) -> ImportDocument:
+    return parse(json.dumps(written).encode())
+
+
+async def _import(ledgers: Ledgers, org_id: UUID, written: Json, **options: Any) -> ImportReport:
+    return await run_import(ledgers, org_id, _parsed(written), meta=META, **options)
+
+
+async def _head(ledgers: Ledgers, org_id: UUID) -> int:
+    async with ledgers.read(org_id) as reader:
+        return reader.position
+
+
+async def _tree(ledgers: Ledgers, org_id: UUID, report: ImportReport) -> TreeView:
+    assert report.cycle_id is not None
+    async with ledgers.read(org_id) as reader:
+        return await tree.tree(reader, report.cycle_id)
+
+
+async def _id_of(reader: Reader, kind: str, source: str, key: str) -> UUID:
+    row = await reader.rows.get(ExternalIdRow, kind, source, key)
+    assert row is not None, key
+    return row.id
+
+
+def _problems(report: ImportReport, outcome: str = "refused") -> dict[str, tuple[str, str]]:
+    """What went wrong: per item, the problem's type and where it points."""
+    return {
+        f"{item.kind}/{item.key}": (item.problem.type, item.problem.pointer)
+        for item in report.items
+        if item.outcome == outcome and item.problem is not None
+    }
+
+
+async def test_the_example_is_imported_whole(ledgers: Ledgers, founded: UUID) -> None:
+    written = _example()
+    report = await _import(ledgers, founded, written)
+    assert _problems(report) == {}
+    assert report.counts["owners"].created == len(written["owners"])
+    assert report.counts["objectives"].created == len(written["objectives"])
+    shown = await _tree(ledgers, founded, report)
+    key_results = [k for o in written["objectives"] for k in o.get("key_results", [])]
+    assert shown.summary.objectives == len(written["objectives"])
+    assert shown.summary.key_results == len(key_results)
+    assert shown.summary.scored == sum(k["score"] is not None for k in key_results)
+
+
+async def test_importing_twice_adds_nothing(ledgers: Ledgers, founded: UUID) -> None:
+    first = await _import(ledgers, founded, _example())
+    head = await _head(ledgers, founded)
+    second = await _import(ledgers, founded, _example())
+    assert await _head(ledgers, founded) == head == second.position
+    assert {item.outcome for item in second.items} == {"unchanged"}
+    ids = [(item.kind, item.key, item.id) for item in first.items if item.id]
+    assert [(item.kind, item.key, item.id) for item in second.items if item.id] == ids
+
+
+async def test_a_run_that_broke_off_goes_on_where_it_stood(ledgers: Ledgers, founded: UUID) -> None:
+    def break_off(kind: str, done: int, total: int) -> None:
+        if kind == "key_results":
+            raise ConnectionError("broken off")
+
+    with pytest.raises(ConnectionError):
+        await _import(ledgers, founded, _example(), batch=1, progress=break_off)
+    report = await _import(ledgers, founded, _example(), batch=1)
+    assert report.counts["objectives"].unchanged == report.counts["objectives"].total
+    assert report.counts["key_results"].unchanged == 1
+    assert report.counts["key_results"].created == report.counts["key_results"].total - 1
+
+
+async def test_a_dry_run_tells_everything_and_records_nothing(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    head = await _head(ledgers, founded)
+    dry = await _import(ledgers, founded, _example(), dry_run=True)
+    assert await _head(ledgers, founded) == head == dry.position
+    assert {item.outcome for item in dry.items} == {"created"}
+    assert {item.id for item in dry.items} == {None}
+    real = await _import(ledgers, founded, _example())
+    assert real.counts == dry.counts
+
+
+async def test_a_dry_run_of_a_new_source_founds_nothing(ledgers: Ledgers) -> None:
+    document, fresh = _parsed({**_example(), "source": "never seen"}), uuid7()
+    report = await run_import(ledgers, fresh, document, meta=META, founding=True, dry_run=True)
+    assert report.counts["organizations"].created == 1
+    assert await organization_of(ledgers, document, []) is None
+    report = await run_import(ledgers, fresh, document, meta=META, founding=True)
+    assert await organization_of(ledgers, document, [fresh]) == fresh
+
+
+async def test_in_warn_mode_a_broken_limit_is_recorded_and_in_refuse_mode_it_is_that_items_problem(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _example()
+    owner = written["owners"][0]["key"]
+    written["objectives"] = [
+        {"key": f"O{n}", "owner": owner, "title": f"Goal {n}", "key_results": [
+            {"key": f"O{n}K", "title": "Reached"}]}
+        for n in range(4)
+    ]  # fmt: skip
+    written["objectives"][3]["supports"] = "O0"
+    written["objectives"][2]["supports"] = "O3"
+    warned = await _import(ledgers, founded, written)
+    assert _problems(warned) == {}
+    assert [item.key for item in warned.items if item.warnings] == ["O3"]
+    assert (await _tree(ledgers, founded, warned)).summary.warnings == 1
+
+    strict = {"question": "limits", "max_objectives": 3, "enforcement": "refuse"}
+    written |= {"source": "strict", "decisions": [{"decision": strict}]}
+    written["cycle"]["name"] = "Strict"
+    refused = await _import(ledgers, founded, written)
+    assert _problems(refused) == {
+        "objectives/O3": ("/problems/decision-refuses", "/objectives/3"),
+        "key_results/O3K": ("/problems/depends-on-refused", "/objectives/3/key_results/0"),
+        "alignments/O3 -> O0": ("/problems/depends-on-refused", "/objectives/3/supports"),
+        "alignments/O2 -> O3": ("/problems/depends-on-refused", "/objectives/2/supports"),
+        "commitments/O3": ("/problems/depends-on-refused", "/objectives/3"),
+    }
+
+
+async def test_what_is_there_and_says_something_else_is_told_and_left_alone(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _example()
+    await _import(ledgers, founded, written)
+    head = await _head(ledgers, founded)
+    changed = written["objectives"][0]
+    changed["title"] = "Another title"
+    changed["key_results"][0]["check_ins"][0]["value"] = 35
+    written["owners"][1]["name"] = "Another name"
+    report = await _import(ledgers, founded, written)
+    assert await _head(ledgers, founded) == head
+    found = _problems(report, "differs")
+    assert {kind for kind, _ in found.values()} == {"/problems/differs"}
+    assert sorted(pointer for _, pointer in found.values()) == [
+        "/objectives/0",
+        "/objectives/0/key_results/0/check_ins/0",
+        "/owners/1",
+    ]
+
+
+async def test_a_reference_to_nothing_is_that_items_problem(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _example()
+    written["objectives"] = [
+        {"key": "A", "owner": "nobody", "title": "Owned by nobody"},
+        {"key": "B", "owner": written["owners"][0]["key"], "title": "Lost", "supports": "C"},
+    ]
+    report = await _import(ledgers, founded, written)
+    found = _problems(report)
+    assert found["objectives/A"] == ("/problems/unknown-reference", "/objectives/0/owner")
+    assert found["alignments/B -> C"] == (
+        "/problems/unknown-reference",
+        "/objectives/1/supports",
+    )
+    assert report.counts["objectives"].created == 1
+
+
+async def test_an_alignment_loop_in_the_document_is_refused_where_it_closes(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _example()
+    owner = written["owners"][0]["key"]
+    written["objectives"] = [
+        {"key": "A", "owner": owner, "title": "One", "supports": "B"},
+        {"key": "B", "owner": owner, "title": "Two", "supports": "A"},
+    ]
+    report = await _import(ledgers, founded, written)
+    assert _problems(report)["alignments/B -> A"][0] == "/problems/alignment-loop"
+    assert report.counts["alignments"].created == 1
+
+
+async def test_a_key_of_another_cycle_is_not_taken_for_this_ones(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _example()
+    await _import(ledgers, founded, written)
+    written["cycle"] |= {"name": "2026 Q1", "starts_on": "2026-01-01", "ends_on": "2026-03-31"}
+    report = await _import(ledgers, founded, written)
+    assert {kind for kind, _ in _problems(report).values()} <= {
+        "/problems/key-in-use",
+        "/problems/depends-on-refused",
+    }
+    assert report.counts["objectives"].refused == report.counts["objectives"].total
+
+
+# The real quarter -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real() -> Json:
+    if not REAL.exists():
+        pytest.skip("the real quarter is not beside the project")
+    written: Json = json.loads(REAL.read_text())
+    return written
+
+
+def _walk(nodes: list[ObjectiveNode], depth: int = 1) -> list[tuple[int, ObjectiveNode]]:
+    found = [(depth, node) for node in nodes]
+    for node in nodes:
+        found += _walk(node.children, depth + 1)
+        for part in node.key_results:
+            found += _walk(part.children, depth + 1)
+    return found
+
+
+async def test_a_real_quarter_is_imported_without_loss(
+    ledgers: Ledgers, founded: UUID, real: Json
+) -> None:
+    report = await _import(ledgers, founded, real)
+    assert _problems(report) == {}
+    counts = {kind: count.created for kind, count in report.counts.items()}
+    assert (counts["owners"], counts["objectives"]) == (57, 138)
+    assert (counts["key_results"], counts["scores"]) == (336, 50)
+    shown = await _tree(ledgers, founded, report)
+    summary = shown.summary
+    assert (summary.objectives, summary.key_results, summary.scored) == (138, 336, 50)
+    assert (summary.levels, summary.unaligned) == (4, 3)
+    nodes = _walk(shown.roots)
+    assert len(nodes) == 138
+    assert {depth for depth, _ in nodes} == {1, 2, 3, 4}
+
+    again = await _import(ledgers, founded, real)
+    assert {item.outcome for item in again.items} == {"unchanged"}
+
+
+async def test_every_word_and_number_of_a_real_quarter_can_be_read_back(
+    ledgers: Ledgers, founded: UUID, real: Json
+) -> None:
+    report = await _import(ledgers, founded, real)
+    names = {owner["key"]: owner["name"] for owner in real["owners"]}
+    owner_of = {one["key"]: one["owner"] for one in real["objectives"]}
+    assert report.cycle_id is not None
+    async with ledgers.read(founded) as reader:
+        views = {
+            view.id: view for _, view in _walk((await tree.tree(reader, report.cycle_id)).roots)
+        }
+        target_ids: dict[str, UUID] = {}
+        for one in real["objectives"]:
+            target_ids[one["key"]] = await _id_of(reader, "objective", real["source"], one["key"])
+            for part in one["key_results"]:
+                id = await _id_of(reader, "key_result", real["source"], part["key"])
+                target_ids[part["key"]] = id
+        for one in real["objectives"]:
+            view = views[target_ids[one["key"]]]
+            assert view.title == one["title"].strip()
+            assert view.result_text == one["result_text"]
+            assert view.owner.name == names[one["owner"]]
+            above = [link.target.id for link in view.contributes_to]
+            assert above == ([target_ids[one["supports"]]] if one["supports"] else [])
+            assert len(view.key_results) == len(one["key_results"])
+            for part, shown in zip(one["key_results"], view.key_results, strict=True):
+                assert (shown.id, shown.title) == (target_ids[part["key"]], part["title"].strip())
+                assert (None if shown.score is None else float(shown.score)) == part["score"]
+                stated = part.get("owner") or owner_of[one["key"]]
+                own = shown.owner.name if shown.owner else names[one["owner"]]
+                assert own == names[stated]
+                if part["result_text"]:
+                    said = await reader.rows.select(CheckInRow, {"key_result_id": shown.id})
+                    assert [check_in.note for check_in in said] == [part["result_text"]]
+
+
+# Documents that cannot be used ------------------------------------------------------------
+
+
+def _without(*path: str | int) -> Callable[[Json], None]:
+    def change(written: Any) -> None:
+        for part in path[:-1]:
+            written = written[part]
+        del written[path[-1]]
+
+    return change
+
+
+def _with(value: Any, *path: str | int) -> Callable[[Json], None]:
+    def change(written: Any) -> None:
+        for part in path[:-1]:
+            written = written[part]
+        written[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        (_without("source"), "/source"),
+        (_without("cycle", "name"), "/cycle/name"),
+        (_with("x" * 401, "source"), "/source"),
+        (_with("soon", "cycle", "starts_on"), "/cycle/starts_on"),
+        (_with([], "objectives", 0, "title"), "/objectives/0/title"),
+        (_with(1.5, "objectives", 0, "key_results", 0, "score"),
+         "/objectives/0/key_results/0/score"),
+        (_with("NaN", "objectives", 0, "key_results", 0, "score"),
+         "/objectives/0/key_results/0/score"),
+        (_with({}, "objectives", 0, "supports"), "/objectives/0/supports"),
+        (_with("web", "owners", 1, "parent"), "/owners/1/parent"),
+        (_with("press", "owners", 1, "key"), "/owners/1/key"),
+        (_with("A", "objectives", 1, "key"), "/objectives/1/key"),
+        (_with("nul\0", "objectives", 0, "title"), "/objectives/0/title"),
+        (_with(1, "unheard_of"), "/unheard_of"),
+        (_with({"kind": "dream"}, "objectives", 0, "key_results", 0, "measure"),
+         "/objectives/0/key_results/0/measure"),
+    ],
+)  # fmt: skip
+def test_a_document_of_the_wrong_shape_is_refused_with_pointers(
+    change: Callable[[Json], None], pointer: str
+) -> None:
+    written = _example()
+    if pointer == "/owners/1/parent":
+        written["owners"][2]["parent"] = written["owners"][1]["key"]
+    change(written)
+    with pytest.raises(DocumentInvalid) as refused:
+        _parsed(written)
+    errors: Any = refused.value.facts["errors"]
+    assert pointer in [error["pointer"] for error in errors]
+    assert all(error["detail"] for error in errors)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -2])
+def test_a_truncated_document_is_no_document(cut: int) -> None:
+    with pytest.raises(DocumentInvalid):
+        parse(EXAMPLE.read_bytes()[:cut])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"source": "\\ud800"}'],
+    ids=["list", "null", "text", "not UTF-8", "deep", "surrogate"],
+)
+def test_what_is_no_document_at_all_is_refused(data: bytes) -> None:
+    with pytest.raises(DocumentInvalid):
+        parse(data)
