@@ -158,3 +158,11 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def api(http: httpx.AsyncClient, operator_key: str) -> Api:
     """A freshly founded organisation, and an operator's key to it."""
     return await Api.found(http, operator_key)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A working folder whose parents nobody closes: as root, Postgres runs as another user."""
+    made = Path(tempfile.mkdtemp(prefix="okr-cli-"))
+    yield made
+    shutil.rmtree(made)

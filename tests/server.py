@@ -1,4 +1,4 @@
-"""A real server: uvicorn in a process of its own, on a database of its own."""
+"""Real processes: `okr` as a person runs it, and a server on a given database."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
+
+OKR = Path(sys.executable).with_name("okr")
 
 
 def free_port() -> int:
@@ -53,3 +56,45 @@ def wait_until_ready(base: str, server: subprocess.Popen[bytes], seconds: float 
             pass
         time.sleep(0.05)
     raise AssertionError(f"{base} is not ready after {seconds} seconds")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, less what would lead `okr` elsewhere."""
+    kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL" and k[:4] != "OKR_"}
+    return {**kept, "COLUMNS": "200", **settings}
+
+
+def run(folder: Path, *arguments: str | Path, **settings: str) -> tuple[int, str]:
+    """Run `okr` to its end: its exit status, and all that it said."""
+    done = subprocess.run(
+        [OKR, *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stdout, done.stdout
+    return done.returncode, done.stdout
+
+
+def serve(folder: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start `okr serve`; what it says goes to the file `out`. The process, and its base URL."""
+    port = free_port()
+    with (folder / "out").open("w") as out:
+        server = subprocess.Popen(
+            [OKR, "serve", "--port", str(port), *arguments],
+            cwd=folder,
+            env=environment(),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    base = f"http://127.0.0.1:{port}"
+    wait_until_ready(base, server)
+    return server, base
+
+
+def stop(server: subprocess.Popen[bytes], how: signal.Signals) -> int:
+    server.send_signal(how)
+    return server.wait(timeout=30)

@@ -2,72 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.embedded import EmbeddedPostgres
-from tests.server import free_port, wait_until_ready
+from tests.server import run, serve, stop
 
-OKR = Path(sys.executable).with_name("okr")
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "quarter.json"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A working folder whose parents nobody closes: as root, Postgres runs as another user."""
-    made = Path(tempfile.mkdtemp(prefix="okr-cli-"))
-    yield made
-    shutil.rmtree(made)
-
-
-def _environment(**settings: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL" and k[:4] != "OKR_"}
-    return {**kept, "COLUMNS": "200", **settings}
-
-
-def _run(folder: Path, *arguments: str | Path, **settings: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [OKR, *arguments],
-        cwd=folder,
-        env=_environment(**settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stdout, done.stdout
-    return done.returncode, done.stdout
-
-
-def _serve(folder: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
-    port = free_port()
-    with (folder / "out").open("w") as out:
-        server = subprocess.Popen(
-            [OKR, "serve", "--port", str(port), *arguments],
-            cwd=folder,
-            env=_environment(),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    base = f"http://127.0.0.1:{port}"
-    wait_until_ready(base, server)
-    return server, base
-
-
-def _stop(server: subprocess.Popen[bytes], how: signal.Signals) -> int:
-    server.send_signal(how)
-    return server.wait(timeout=30)
 
 
 def _postgres_runs(folder: Path) -> bool:
@@ -75,7 +22,7 @@ def _postgres_runs(folder: Path) -> bool:
 
 
 def test_serve_shows_the_way_to_the_demonstrations_tree_and_keeps_it(folder: Path) -> None:
-    server, base = _serve(folder, "--demo")
+    server, base = serve(folder, "--demo")
     said = (folder / "out").read_text()
     assert f"Documentation: {base}/docs" in said
     assert re.search(r"shown only now: okr_live_\w{38}", said)
@@ -89,11 +36,11 @@ def test_serve_shows_the_way_to_the_demonstrations_tree_and_keeps_it(folder: Pat
     )
     assert shown.status_code == 200
     assert shown.json()["summary"]["levels"] >= 3
-    assert _stop(server, signal.SIGTERM) == 0
+    assert stop(server, signal.SIGTERM) == 0
     assert not _postgres_runs(folder)
 
     # Again, on another port: no new key, and the note leads to the same tree.
-    server, base = _serve(folder, "--demo")
+    server, base = serve(folder, "--demo")
     assert "shown only now" not in (folder / "out").read_text()
     again = dict(line.split("=", 1) for line in (folder / ".okr/demo.env").read_text().split())
     assert (again["OKR_KEY"], again["CYCLE"]) == (words["OKR_KEY"], words["CYCLE"])
@@ -104,29 +51,29 @@ def test_serve_shows_the_way_to_the_demonstrations_tree_and_keeps_it(folder: Pat
     )
     assert kept.json()["cycle"]["id"] == words["CYCLE"]
     assert kept.json()["summary"]["objectives"] == shown.json()["summary"]["objectives"]
-    assert _stop(server, signal.SIGINT) in (0, -signal.SIGINT, 130)
+    assert stop(server, signal.SIGINT) in (0, -signal.SIGINT, 130)
     assert not _postgres_runs(folder)
 
 
 def test_import_counts_what_it_made_and_verify_agrees(folder: Path) -> None:
-    status, said = _run(folder, "import", EXAMPLE, "--dry-run")
+    status, said = run(folder, "import", EXAMPLE, "--dry-run")
     assert status == 0
     assert "Dry run: nothing recorded" in said
 
-    status, said = _run(folder, "import", EXAMPLE)
+    status, said = run(folder, "import", EXAMPLE)
     assert status == 0
     assert re.search(r"objectives\s+│ 3\s+│ 3\s+│ 0", said), said
     position = re.findall(r"ledger position (\d+)", said)
 
-    status, said = _run(folder, "import", EXAMPLE)
+    status, said = run(folder, "import", EXAMPLE)
     assert status == 0
     assert re.search(r"objectives\s+│ 3\s+│ 0\s+│ 3", said), said
     assert re.findall(r"ledger position (\d+)", said) == position
 
-    status, said = _run(folder, "rebuild")
+    status, said = run(folder, "rebuild")
     assert status == 0
     assert f"rebuilt from {position[0]} events" in said
-    status, said = _run(folder, "verify")
+    status, said = run(folder, "verify")
     assert status == 0
     assert "live == rebuilt" in said
     assert "live != rebuilt" not in said
@@ -135,23 +82,23 @@ def test_import_counts_what_it_made_and_verify_agrees(folder: Path) -> None:
 def test_what_cannot_be_imported_is_said_in_a_line_each(folder: Path) -> None:
     broken = folder / "broken.json"
     broken.write_bytes(EXAMPLE.read_bytes()[:-20])
-    status, said = _run(folder, "import", broken)
+    status, said = run(folder, "import", broken)
     assert (status, said.count("\n")) == (1, 1)
     assert "Invalid JSON" in said
 
     broken.write_text(EXAMPLE.read_text().replace('"owner": "web"', '"proprietor": "web"'))
-    status, said = _run(folder, "import", broken)
+    status, said = run(folder, "import", broken)
     assert status == 1
     assert "/owner: Field required" in said
 
-    status, said = _run(folder, "import", "nowhere.json")
+    status, said = run(folder, "import", "nowhere.json")
     assert (status, said) == (1, "nowhere.json cannot be read: No such file or directory.\n")
 
 
 def test_a_refused_item_makes_the_import_exit_with_2(folder: Path) -> None:
     odd = folder / "odd.json"
     odd.write_text(EXAMPLE.read_text().replace('"owner": "web"', '"owner": "moon"'))
-    status, said = _run(folder, "import", odd, "--dry-run", OKR_DATA_DIR=".okr-odd")
+    status, said = run(folder, "import", odd, "--dry-run", OKR_DATA_DIR=".okr-odd")
     assert status == 2
     assert "The document has no owner 'moon'" in said
 
@@ -172,7 +119,7 @@ _NOWHERE = {"DATABASE_URL": "postgresql://okr@127.0.0.1:1/okr"}
 def test_settings_that_do_not_work_are_named(
     folder: Path, command: str, settings: dict[str, str], complaint: str
 ) -> None:
-    status, said = _run(folder, command, **settings)
+    status, said = run(folder, command, **settings)
     assert status == 1
     assert complaint in said
     assert said.count("\n") == 1
@@ -181,7 +128,7 @@ def test_settings_that_do_not_work_are_named(
 def test_a_port_that_is_taken_is_named(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        status, said = _run(folder, "serve", "--port", port)
+        status, said = run(folder, "serve", "--port", port)
     assert status == 1
     assert f"Cannot listen on 127.0.0.1:{port}" in said
     assert not _postgres_runs(folder)
@@ -197,23 +144,23 @@ def test_a_database_is_never_migrated_unasked(cluster: EmbeddedPostgres, folder:
         subprocess.run([*psql, statement], check=True, timeout=30)
     owner = {"DATABASE_URL": cluster.url("okr_cli"), "OKR_ALLOW_UNDURABLE_DATABASE": "true"}
 
-    status, said = _run(folder, "serve", **owner)
+    status, said = run(folder, "serve", **owner)
     assert status == 1
     assert "run `okr migrate`" in said
 
-    status, said = _run(folder, "migrate", **owner)
+    status, said = run(folder, "migrate", **owner)
     assert status == 0
     assert re.search(r"shown only now: okr_live_\w{38}", said)
-    status, said = _run(folder, "migrate", **owner)
+    status, said = run(folder, "migrate", **owner)
     assert status == 0
     assert "shown only now" not in said
-    assert re.search(r"okr_live_\w{38}", _run(folder, "operator-key", **owner)[1])
+    assert re.search(r"okr_live_\w{38}", run(folder, "operator-key", **owner)[1])
 
-    status, said = _run(folder, "import", EXAMPLE, **owner)
+    status, said = run(folder, "import", EXAMPLE, **owner)
     assert status == 0
-    status, said = _run(folder, "verify", **owner)
+    status, said = run(folder, "verify", **owner)
     assert "live == rebuilt" in said
 
-    status, said = _run(folder, "serve", DATABASE_URL=owner["DATABASE_URL"])
+    status, said = run(folder, "serve", DATABASE_URL=owner["DATABASE_URL"])
     assert status == 1
     assert "is off, so acknowledged writes could be lost" in said

@@ -1,6 +1,6 @@
-"""The OpenAPI document: written to `openapi/openapi.json`, and held against the app.
+"""The published documents: written to `openapi/`, and held against the app.
 
-`python -m app.api.openapi` writes it; with `--check` it says what differs and exits with 1.
+`python -m app.api.openapi` writes them; with `--check` it says which differs and exits with 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from app.api.problems import Problem
 from app.application.import_document import schema as import_schema
 
-FILE = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
+FOLDER = Path(__file__).resolve().parents[2] / "openapi"
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -76,22 +76,32 @@ def _relocated(schema: Any) -> Any:
     return [_relocated(part) for part in schema] if isinstance(schema, list) else schema
 
 
-def text(app: FastAPI) -> str:
-    return json.dumps(document(app), indent=2, ensure_ascii=False) + "\n"
+def published() -> dict[str, str]:
+    """The text of each file in `openapi/`, by its name."""
+    from app.main import create_app
+
+    documents = {"openapi.json": document(create_app()), "import.schema.json": import_schema()}
+    return {
+        name: json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        for name, content in documents.items()
+    }
 
 
 def main() -> int:
-    from app.main import create_app
-
-    current = text(create_app())
     if "--check" in sys.argv[1:]:
-        if FILE.read_text() == current:
-            return 0
-        sys.stderr.write("openapi/openapi.json is not what the app serves: run `make openapi`.\n")
-        return 1
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(current)
+        stale = [name for name, text in published().items() if _written(name) != text]
+        for name in stale:
+            sys.stderr.write(f"openapi/{name} is not what the app serves: run `make openapi`.\n")
+        return len(stale) and 1
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in published().items():
+        (FOLDER / name).write_text(text)
     return 0
+
+
+def _written(name: str) -> str | None:
+    path = FOLDER / name
+    return path.read_text() if path.exists() else None
 
 
 if __name__ == "__main__":

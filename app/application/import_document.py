@@ -1,11 +1,7 @@
-"""The import document: one cycle of one organisation, in neutral JSON.
-
-`python -m app.application.import_document` prints its JSON Schema.
-"""
+"""The import document: one cycle of one organisation, in neutral JSON."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -281,7 +277,3 @@ def _owner_loops(document: ImportDocument) -> Iterator[dict[str, str]]:
                 "pointer": f"/owners/{i}/parent",
                 "detail": f"{owner.key!r} stands above itself",
             }
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
