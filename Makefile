@@ -35,7 +35,7 @@ check: $(INSTALLED) ## Lint, format, types, import rules, OpenAPI drift
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.api.openapi --check
+	$(BIN)/python -m app.publish --check
 	$(BIN)/openapi-spec-validator openapi/openapi.json
 	$(BIN)/hadolint Dockerfile
 
@@ -46,7 +46,7 @@ fix: $(INSTALLED) ## Mend what the linter can
 
 .PHONY: openapi
 openapi: $(INSTALLED) ## Write openapi/ anew
-	$(BIN)/python -m app.api.openapi
+	$(BIN)/python -m app.publish
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure a check-in over HTTP beside the same SQL

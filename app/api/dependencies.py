@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from app.domain.errors import NotFound
 from app.domain.messages import Command
 from app.domain.values import Moment
 from app.events.envelope import Meta
-from app.queries.views import Page, View
+from app.queries.views import View
 
 T = TypeVar("T")
 
@@ -359,83 +357,3 @@ async def _founding(
 
 _founding.scope = Scope.ORGANIZATION_WRITE  # type: ignore[attr-defined]
 Founding = Annotated[Write, Depends(_founding)]
-
-
-# Pages ------------------------------------------------------------------------------------
-
-DEFAULT_PAGE, LARGEST_PAGE = 50, 500
-
-
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """Where a page begins and how long it is. A token fits only the query that it came from."""
-
-    after: int
-    size: int
-    query: str
-    url: str
-
-    def page(self, rows: list[T], position: Callable[[T], int]) -> tuple[list[T], str | None]:
-        """The page's rows, of up to one more than fit, and the token of the next page."""
-        if len(rows) <= self.size:
-            return rows, None
-        shown = rows[: self.size]
-        token = json.dumps([position(shown[-1]), self.query], separators=(",", ":"))
-        return shown, base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
-
-
-def _fingerprint(request: Request) -> str:
-    kept = sorted(
-        (k, v)
-        for k, v in request.query_params.multi_items()
-        if k not in ("page_token", "page_size")
-    )
-    content = json.dumps([request.url.path, kept])
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-async def _paging(
-    request: Request,
-    page_size: Annotated[
-        int, Query(ge=1, description="At most 500; more is taken as 500.")
-    ] = DEFAULT_PAGE,
-    page_token: Annotated[str | None, Query(max_length=500)] = None,
-) -> Paging:
-    query = _fingerprint(request)
-    after = 0
-    if page_token is not None:
-        try:
-            padded = page_token + "=" * (-len(page_token) % 4)
-            after, of_query = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-            fits = of_query == query and isinstance(after, int) and 0 <= after < 2**62
-        except (ValueError, TypeError, RecursionError):
-            fits = False
-        if not fits:
-            raise ApiProblem(
-                "page-token",
-                "page_token belongs to another query, or is no token.",
-                pointer="page_token",
-            )
-    return Paging(after, min(page_size, LARGEST_PAGE), query, str(request.url))
-
-
-Pages = Annotated[Paging, Depends(_paging)]
-
-
-async def page_response(
-    read: Read,
-    request: Request,
-    paging: Paging,
-    fetch: Callable[[Reader, int, int], Awaitable[list[T]]],
-    show: Callable[[Reader, list[T]], Awaitable[list[Any]]],
-    position: Callable[[T], int],
-) -> Response:
-    """A page of a list: `fetch(reader, after, limit)` finds rows, `show` makes views of them."""
-    async with read.ledgers.read(read.org_id, read.as_of) as reader:
-        rows, token = paging.page(await fetch(reader, paging.after, paging.size + 1), position)
-        views = await show(reader, rows)
-    headers = {}
-    if token:
-        following = request.url.include_query_params(page_token=token)
-        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    return read.show(Page[Any](items=views, next_page_token=token), reader, **headers)

@@ -1,13 +1,7 @@
-"""The published documents: written to `openapi/`, and held against the app.
-
-`python -m app.api.openapi` writes them; with `--check` it says which differs and exits with 1.
-"""
+"""The OpenAPI document: FastAPI's own, mended where it tells less than the truth."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,8 +9,6 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import Problem
 from app.application.import_document import schema as import_schema
-
-FOLDER = Path(__file__).resolve().parents[2] / "openapi"
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -74,35 +66,3 @@ def _relocated(schema: Any) -> Any:
             for key, value in schema.items()
         }
     return [_relocated(part) for part in schema] if isinstance(schema, list) else schema
-
-
-def published() -> dict[str, str]:
-    """The text of each file in `openapi/`, by its name."""
-    from app.main import create_app
-
-    documents = {"openapi.json": document(create_app()), "import.schema.json": import_schema()}
-    return {
-        name: json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        for name, content in documents.items()
-    }
-
-
-def main() -> int:
-    if "--check" in sys.argv[1:]:
-        stale = [name for name, text in published().items() if _written(name) != text]
-        for name in stale:
-            sys.stderr.write(f"openapi/{name} is not what the app serves: run `make openapi`.\n")
-        return len(stale) and 1
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in published().items():
-        (FOLDER / name).write_text(text)
-    return 0
-
-
-def _written(name: str) -> str | None:
-    path = FOLDER / name
-    return path.read_text() if path.exists() else None
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -348,17 +348,21 @@ async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyR
     return [_key_result(row, statuses[row.objective_id], frame, known) for row in rows]
 
 
-async def key_result(reader: Reader, key_result_id: UUID) -> KeyResultView:
+async def key_result_row(reader: Reader, key_result_id: UUID) -> KeyResultRow:
+    """Raises NotFound."""
     row = await reader.rows.get(KeyResultRow, key_result_id)
     if row is None:
         raise NotFound("key result", key_result_id)
+    return row
+
+
+async def key_result(reader: Reader, key_result_id: UUID) -> KeyResultView:
+    row = await key_result_row(reader, key_result_id)
     return (await key_results(reader, [row]))[0]
 
 
 async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
-    row = await reader.rows.get(KeyResultRow, key_result_id)
-    if row is None:
-        raise NotFound("key result", key_result_id)
+    row = await key_result_row(reader, key_result_id)
     return ScoreView(
         key_result_id=row.key_result_id,
         version=row.version,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import IssueKeyBody
 from app.application.idempotency import Answer
@@ -84,15 +85,10 @@ async def _issued(reader: Reader, key_id: UUID) -> IssuedKeyView:
     responses=LISTING,
 )
 async def list_api_keys(
-    organization_id: UUID, request: Request, read: ReadState, paging: Pages
+    organization_id: UUID,
+    page: ListState,
 ) -> Response:
-    async def fetch(reader: Reader, after: int, limit: int) -> list[ApiKeyRow]:
-        return await reader.rows.select(ApiKeyRow, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[ApiKeyRow]) -> list[ApiKeyView]:
-        return [programme.api_key_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(ApiKeyRow, each(programme.api_key_view))
 
 
 @router.get(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import AlignBody, ReasonBody
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.alignment import AlignObjective, WithdrawAlignment
@@ -61,25 +61,20 @@ async def align_objective(
 )
 async def list_alignments(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     target_id: UUID | None = None,
     withdrawn: bool = False,
 ) -> Response:
-    stated = {"cycle_id": cycle_id, "objective_id": objective_id, "target_id": target_id}
-    where = {name: value for name, value in stated.items() if value is not None}
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[AlignmentRow]:
-        standing = where if withdrawn else {**where, "withdrawn": False}
-        return await reader.rows.select(AlignmentRow, standing, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[AlignmentRow]) -> list[AlignmentView]:
-        return [goals.alignment_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(
+        AlignmentRow,
+        each(goals.alignment_view),
+        cycle_id=cycle_id,
+        objective_id=objective_id,
+        target_id=target_id,
+        withdrawn=None if withdrawn else False,
+    )
 
 
 @router.get(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.cycle import (
@@ -73,20 +73,10 @@ async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: WriteCyc
 )
 async def list_cycles(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     phase: Phase | None = None,
 ) -> Response:
-    where = {} if phase is None else {"phase": phase}
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[CycleRow]:
-        return await reader.rows.select(CycleRow, where, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[CycleRow]) -> list[CycleView]:
-        return [cycles.cycle_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(CycleRow, each(cycles.cycle_view), phase=phase)
 
 
 @router.get(
@@ -231,17 +221,16 @@ async def record_reflection(
     responses=LISTING,
 )
 async def list_reflections(
-    organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages
+    organization_id: UUID,
+    cycle_id: UUID,
+    page: ListState,
 ) -> Response:
-    async def fetch(reader: Reader, after: int, limit: int) -> list[ReflectionRow]:
-        await cycles.row(reader, cycle_id)
-        here = {"cycle_id": cycle_id}
-        return await reader.rows.select(ReflectionRow, here, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[ReflectionRow]) -> list[ReflectionView]:
-        return [cycles.reflection_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(
+        ReflectionRow,
+        each(cycles.reflection_view),
+        within=lambda reader: cycles.row(reader, cycle_id),
+        cycle_id=cycle_id,
+    )
 
 
 @router.get(
@@ -251,16 +240,14 @@ async def list_reflections(
     responses=LISTING,
 )
 async def list_warnings(
-    organization_id: UUID, cycle_id: UUID, request: Request, read: ReadState, paging: Pages
+    organization_id: UUID,
+    cycle_id: UUID,
+    page: ListState,
 ) -> Response:
     """What decisions in `warn` mode had to say about the cycle's goals."""
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[WarningRow]:
-        await cycles.row(reader, cycle_id)
-        here = {"cycle_id": cycle_id}
-        return await reader.rows.select(WarningRow, here, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[WarningRow]) -> list[WarningView]:
-        return [cycles.warning_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(
+        WarningRow,
+        each(cycles.warning_view),
+        within=lambda reader: cycles.row(reader, cycle_id),
+        cycle_id=cycle_id,
+    )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from app.api.dependencies import Pages, ReadState, Write, page_response, writes
+from app.api.dependencies import ReadState, Write, writes
+from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import MakeDecisionBody
-from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.domain.deployment import QUESTIONS, MakeDecision
 from app.domain.errors import Refusal
@@ -56,17 +56,11 @@ async def get_deployment(organization_id: UUID, read: ReadState) -> Response:
     responses=LISTING,
 )
 async def list_decisions(
-    organization_id: UUID, request: Request, read: ReadState, paging: Pages
+    organization_id: UUID,
+    page: ListState,
 ) -> Response:
     """Every answer ever given, in order; a later one never rewrites an earlier one."""
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[DecisionRow]:
-        return await reader.rows.select(DecisionRow, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[DecisionRow]) -> list[DecisionView]:
-        return [programme.decision_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(DecisionRow, each(programme.decision_view))
 
 
 @router.get(

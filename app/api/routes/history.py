@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import WithJsonSchema
 
-from app.api.dependencies import Pages, Read, json_response, page_response, reads, reads_now
+from app.api.dependencies import Read, json_response, reads_now
+from app.api.lists import Listing, lists
 from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
 from app.application import replay
 from app.application.ledgers import Reader
@@ -23,7 +24,7 @@ from app.queries.history import EventView
 from app.queries.views import Page, View
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["history"])
-ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
+ListHistory = Annotated[Listing, lists(Scope.HISTORY_READ)]
 ReadLedger = Annotated[Read, reads_now(Scope.HISTORY_READ)]
 
 _Type = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(EVENTS)})]
@@ -58,9 +59,7 @@ def _types(wanted: list[str] | None) -> list[str] | None:
 
 
 async def _page(
-    request: Request,
-    read: Read,
-    paging: Pages,
+    page: Listing,
     cycle_id: UUID | None,
     types: list[str] | None,
     actor: str | None,
@@ -85,7 +84,7 @@ async def _page(
     async def show(_: Reader, found: list[EventView]) -> list[EventView]:
         return found
 
-    return await page_response(read, request, paging, fetch, show, lambda event: event.position)
+    return await page(fetch, show, lambda event: event.position)
 
 
 @router.get(
@@ -97,15 +96,13 @@ async def _page(
 async def get_cycle_history(
     organization_id: UUID,
     cycle_id: UUID,
-    request: Request,
-    read: ReadHistory,
-    paging: Pages,
+    page: ListHistory,
     types: Types = None,
     actor: Actor = None,
     stream: StreamName = None,
 ) -> Response:
     """Every event of a cycle, in ledger order."""
-    return await _page(request, read, paging, cycle_id, types, actor, stream)
+    return await _page(page, cycle_id, types, actor, stream)
 
 
 @router.get(
@@ -116,16 +113,14 @@ async def get_cycle_history(
 )
 async def list_events(
     organization_id: UUID,
-    request: Request,
-    read: ReadHistory,
-    paging: Pages,
+    page: ListHistory,
     after: Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")] = 0,
     types: Types = None,
     actor: Actor = None,
     stream: StreamName = None,
 ) -> Response:
     """The whole ledger after a position. Positions have no gaps, so a reader misses nothing."""
-    return await _page(request, read, paging, None, types, actor, stream, after)
+    return await _page(page, None, types, actor, stream, after)
 
 
 class LedgerView(View):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     AmendKeyResultBody,
@@ -19,7 +20,6 @@ from app.api.schemas import (
     patched,
 )
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
@@ -52,22 +52,17 @@ WriteScores = Annotated[Write, writes(Scope.SCORES_WRITE)]
 )
 async def list_key_results(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     removed: bool = False,
 ) -> Response:
-    stated = {"cycle_id": cycle_id, "objective_id": objective_id}
-    where = {name: value for name, value in stated.items() if value is not None}
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[KeyResultRow]:
-        live = where if removed else {**where, "removed": False}
-        return await reader.rows.select(KeyResultRow, live, after=after, limit=limit)
-
-    return await page_response(
-        read, request, paging, fetch, goals.key_results, lambda row: row.position
+    return await page.rows(
+        KeyResultRow,
+        goals.key_results,
+        cycle_id=cycle_id,
+        objective_id=objective_id,
+        removed=None if removed else False,
     )
 
 
@@ -162,20 +157,17 @@ async def record_check_in(
     responses=LISTING,
 )
 async def list_check_ins(
-    organization_id: UUID, key_result_id: UUID, request: Request, read: ReadState, paging: Pages
+    organization_id: UUID,
+    key_result_id: UUID,
+    page: ListState,
 ) -> Response:
     """Every check-in on a key result, in the order in which they were recorded."""
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[CheckInRow]:
-        if await reader.rows.get(KeyResultRow, key_result_id) is None:
-            raise NotFound("key result", key_result_id)
-        of_this = {"key_result_id": key_result_id}
-        return await reader.rows.select(CheckInRow, of_this, after=after, limit=limit)
-
-    async def show(_: Reader, rows: list[CheckInRow]) -> list[CheckInView]:
-        return [goals.check_in_view(row) for row in rows]
-
-    return await page_response(read, request, paging, fetch, show, lambda row: row.position)
+    return await page.rows(
+        CheckInRow,
+        each(goals.check_in_view),
+        within=lambda reader: goals.key_result_row(reader, key_result_id),
+        key_result_id=key_result_id,
+    )
 
 
 @router.put(

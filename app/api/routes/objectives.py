@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     DraftKeyResultBody,
@@ -19,7 +20,6 @@ from app.api.schemas import (
     patched,
 )
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
@@ -93,21 +93,17 @@ async def draft_objective(
 )
 async def list_objectives(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     cycle_id: UUID | None = None,
     owner_id: UUID | None = None,
     status: Status | None = None,
 ) -> Response:
-    stated = {"cycle_id": cycle_id, "owner_id": owner_id, "status": status}
-    where = {name: value for name, value in stated.items() if value is not None}
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[ObjectiveRow]:
-        return await reader.rows.select(ObjectiveRow, where, after=after, limit=limit)
-
-    return await page_response(
-        read, request, paging, fetch, goals.objectives, lambda row: row.position
+    return await page.rows(
+        ObjectiveRow,
+        goals.objectives,
+        cycle_id=cycle_id,
+        owner_id=owner_id,
+        status=status,
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import RegisterPersonBody
 from app.application.directory import enter
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.person import RecordDeparture, RegisterPerson
@@ -55,19 +55,10 @@ async def register_person(
 )
 async def list_people(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     active: bool | None = None,
 ) -> Response:
-    where = {} if active is None else {"active": active}
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[PersonRow]:
-        return await reader.rows.select(PersonRow, where, after=after, limit=limit)
-
-    return await page_response(
-        read, request, paging, fetch, programme.people, lambda row: row.position
-    )
+    return await page.rows(PersonRow, programme.people, active=active)
 
 
 @router.get(

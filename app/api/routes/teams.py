@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import Pages, ReadState, Write, answer, page_response, writes
+from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.application.idempotency import Answer
-from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.team import (
@@ -67,24 +67,11 @@ async def form_team(organization_id: UUID, body: FormTeamBody, write: WriteTeams
 )
 async def list_teams(
     organization_id: UUID,
-    request: Request,
-    read: ReadState,
-    paging: Pages,
+    page: ListState,
     parent_id: UUID | None = None,
     active: bool | None = None,
 ) -> Response:
-    where = {
-        name: value
-        for name, value in {"parent_id": parent_id, "active": active}.items()
-        if value is not None
-    }
-
-    async def fetch(reader: Reader, after: int, limit: int) -> list[TeamRow]:
-        return await reader.rows.select(TeamRow, where, after=after, limit=limit)
-
-    return await page_response(
-        read, request, paging, fetch, programme.teams, lambda row: row.position
-    )
+    return await page.rows(TeamRow, programme.teams, parent_id=parent_id, active=active)
 
 
 @router.get(
