@@ -36,6 +36,7 @@ ROUTERS = (
     people.router,
     teams.router,
     cycles.router,
+    cycles.reflections,
     objectives.router,
     key_results.router,
     key_results.check_ins,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,7 +13,7 @@ from app.domain.key_result import CheckInTerms, KeyResultTerms, Weight
 from app.domain.measures import Measure
 from app.domain.objective import ObjectiveTerms
 from app.domain.reset import KeyResultChoice, NextCycle
-from app.domain.team import TeamLevel
+from app.domain.team import MemberRole, TeamLevel
 from app.domain.values import (
     Day,
     ExternalRef,
@@ -105,7 +105,7 @@ class ChangeTeamBody(Body):
 
 class MemberBody(Body):
     model_config = _example(role="leader")
-    role: Literal["leader", "member"] = "member"
+    role: MemberRole = "member"
 
 
 class PlanCycleBody(Body):

@@ -15,13 +15,14 @@ from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle, Phase
 from app.domain.key_result import KeyResult
 from app.domain.objective import Objective, Outcome, Status
-from app.domain.reset import Goal
+from app.domain.reset import Goal, KeyResultChoice
 from app.domain.values import ExternalRef, Level, Owner, OwnerKind, Target
 from app.events.store import Connection
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.external_ids import ExternalIdRow
 from app.projections.key_results import KeyResultRow
+from app.projections.members import MemberRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.rows import Rows
 from app.projections.teams import TeamRow
@@ -74,6 +75,11 @@ async def person_known(ledger: Ledger, person_id: UUID | None) -> bool:
 
 async def unknown_people(ledger: Ledger, people: tuple[UUID, ...]) -> tuple[UUID, ...]:
     return tuple([person for person in people if not await person_known(ledger, person)])
+
+
+async def teams_of_person(ledger: Ledger, person_id: UUID) -> tuple[UUID, ...]:
+    rows = await ledger.rows()
+    return tuple(row.team_id for row in await rows.select(MemberRow, {"person_id": person_id}))
 
 
 async def team_known(ledger: Ledger, team_id: UUID | None) -> bool:
@@ -199,6 +205,19 @@ async def open_goals_of_cycle(ledger: Ledger, cycle_id: UUID) -> tuple[Goal, ...
     return tuple(Goal(o, tuple(of_objective[o.objective_id])) for o in objectives)
 
 
+async def owner_levels_of_reset(
+    ledger: Ledger, key: tuple[UUID, Sequence[KeyResultChoice]]
+) -> dict[Owner, Level | None]:
+    """The levels of everybody who owns something, or shall."""
+    cycle_id, choices = key
+    goals = await open_goals_of_cycle(ledger, cycle_id)
+    terms = [key_result.terms for goal in goals for key_result in goal.key_results]
+    terms += [choice.terms for choice in choices if choice.terms is not None]
+    owners = {goal.objective.owner for goal in goals}
+    owners |= {one.owner for one in terms if one.owner is not None}
+    return {owner: await owner_level(ledger, owner) for owner in owners}
+
+
 async def fresh_ids_of_cycle(ledger: Ledger, cycle_id: UUID) -> dict[UUID, UUID]:
     """A new id for the successor of each open objective and key result of a cycle."""
     fresh: dict[UUID, UUID] = {}
@@ -216,6 +235,7 @@ _FACTS: dict[str, Fact] = {
         running_cycles,
         person_known,
         unknown_people,
+        teams_of_person,
         team_known,
         owner_level,
         external,
@@ -228,6 +248,7 @@ _FACTS: dict[str, Fact] = {
         upstream,
         alignment_between,
         open_goals_of_cycle,
+        owner_levels_of_reset,
         fresh_ids_of_cycle,
     )
 }

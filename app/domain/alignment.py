@@ -122,8 +122,9 @@ def _align(command: AlignObjective) -> AlignmentAgreed:
         raise NotFound(
             command.target.kind.replace("_", " "), command.target.id, pointer="/target/id"
         )
-    if command.unknown_people:
-        raise NotFound("person", command.unknown_people[0], pointer="/agreed_by")
+    for unknown in command.unknown_people:
+        at = command.agreed_by.index(unknown)
+        raise NotFound("person", unknown, pointer=f"/agreed_by/{at}")
     if command.existing is not None:
         raise AlreadyExists("alignment", command.existing)
     cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
@@ -132,6 +133,7 @@ def _align(command: AlignObjective) -> AlignmentAgreed:
         raise InvalidState(
             "target's cycle", "closed", "AlignObjective", "Align to a goal of a running cycle."
         )
+    upstream.objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
     if command.target.kind not in command.deployment.alignment.targets:
         raise DecisionRefuses(
             "alignment",

@@ -224,11 +224,24 @@ def plan(
     starts_on: date,
     ends_on: date,
     parent_id: UUID | None = None,
+    parent: Cycle | None = None,
     previous_id: UUID | None = None,
     external: ExternalRef | None = None,
     pointer: str = "",
 ) -> CyclePlanned:
-    """A cycle whose dates are in order and whose length fits a cadence decided."""
+    """A cycle whose dates are in order, within its parent's, and of a length decided.
+
+    Raises Refusal, NotFound (parent), DecisionRefuses.
+    """
+    if parent_id is not None:
+        if parent is None:
+            raise NotFound("cycle", parent_id, pointer=f"{pointer}/parent_id")
+        if starts_on < parent.starts_on or ends_on > parent.ends_on:
+            raise Refusal(
+                f"The cycle must lie within {parent.name!r} "
+                f"({parent.starts_on} to {parent.ends_on}).",
+                pointer=f"{pointer}/parent_id",
+            )
     if ends_on <= starts_on:
         raise Refusal("ends_on must come after starts_on.", pointer=f"{pointer}/ends_on")
     length = days(starts_on, ends_on)
@@ -256,18 +269,6 @@ def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
     if isinstance(command, PlanCycle):
         if command.existing is not None:
             raise AlreadyExists("cycle", command.existing)
-        if command.parent_id is not None:
-            if command.parent is None:
-                raise NotFound("cycle", command.parent_id, pointer="/parent_id")
-            if (
-                command.starts_on < command.parent.starts_on
-                or command.ends_on > command.parent.ends_on
-            ):
-                raise Refusal(
-                    f"The cycle must lie within {command.parent.name!r} "
-                    f"({command.parent.starts_on} to {command.parent.ends_on}).",
-                    pointer="/parent_id",
-                )
         return [
             plan(
                 command.deployment,
@@ -276,6 +277,7 @@ def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
                 starts_on=command.starts_on,
                 ends_on=command.ends_on,
                 parent_id=command.parent_id,
+                parent=command.parent,
                 previous_id=command.previous_id,
                 external=command.external,
             )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, assert_never
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app.domain.errors import DecisionRefuses, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
@@ -47,6 +47,9 @@ CADENCE_DAYS: dict[Cadence, range] = {
 }
 
 
+each_once = AfterValidator(lambda values: tuple(dict.fromkeys(values)))
+
+
 class Answer(Value):
     """A typed answer to one of the ten questions."""
 
@@ -57,7 +60,7 @@ class Levels(Answer):
     """Question 1: at what level are OKRs set?"""
 
     question: Literal["levels"] = "levels"
-    owners: tuple[Level, ...] = Field(
+    owners: Annotated[tuple[Level, ...], each_once] = Field(
         default=(Level.COMPANY, Level.TEAM), min_length=1, max_length=3
     )
 
@@ -269,15 +272,20 @@ class MakeDecision(Command):
         return Stream(self.category, self.organization_id)
 
 
+def _sensible(decision: Decision) -> None:
+    """Raise Refusal for an answer that contradicts itself."""
+    if isinstance(decision, Rhythm) and decision.lacks_days:
+        raise Refusal("A custom cadence needs its length in days.", pointer="/decision/custom_days")
+    if isinstance(decision, Scoring) and decision.poor > decision.good:
+        raise Refusal("poor lies above good; choose it below.", pointer="/decision/poor")
+
+
 def decide(state: Deployment, command: MakeDecision) -> list[DeploymentEvents]:
     match command:
         case MakeDecision(decision=decision):
             if command.decided_by is not None and not command.decider_known:
                 raise NotFound("person", command.decided_by, pointer="/decided_by")
-            if isinstance(decision, Rhythm) and decision.lacks_days:
-                raise Refusal(
-                    "A custom cadence needs its length in days.", pointer="/decision/custom_days"
-                )
+            _sensible(decision)
             changed = getattr(state, decision.question) != decision
             if changed and decision.question in _FIXED_WHILE_RUNNING and command.running_cycles:
                 raise DecisionRefuses(

@@ -15,7 +15,7 @@ Refusal
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 from uuid import UUID
 
 
@@ -29,6 +29,11 @@ class Refusal(Exception):
         self.detail = detail
         self.pointer = pointer
         self.facts = facts
+
+    def within(self, place: str) -> Self:
+        """The same refusal of a part: its pointer begins at this place of the whole."""
+        self.pointer = place + (self.pointer or "")
+        return self
 
 
 class NotFound(Refusal):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, assert_never
+from typing import Annotated, ClassVar, Literal, assert_never, get_args
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
@@ -22,7 +22,7 @@ from app.domain.errors import (
     ReasonMissing,
     Refusal,
 )
-from app.domain.measures import Measure, Metric, Milestone, Reading, check, progress
+from app.domain.measures import Measure, Milestone, Reading, check, progress
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.objective import Objective, Status, judge_limit
 from app.domain.values import (
@@ -77,6 +77,12 @@ class CheckInTerms(Value):
     next_steps: Prose | None = None
 
 
+Aspect = Literal["moment", "value", "confidence", "health"]
+"""What a check-in may have the last word in; `moment` is when the key result was last heard of."""
+
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+
+
 class Choice(StrEnum):
     """What becomes of a key result at the reset. Nothing carries over by default."""
 
@@ -114,17 +120,15 @@ class KeyResultRemoved(KeyResultEvent, type="key_result.removed"):
 
 
 class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=2):
-    """`latest`: no earlier-recorded check-in speaks of a later moment; `latest_value`: none that
-    carries a value does.
+    """`last_word`: in what no check-in recorded before speaks of a later moment.
 
-    Version 1 kept confidence as a percentage, 0 to 100.
+    Version 1 kept confidence as a percentage, 0 to 100, and had one last word for everything.
     """
 
     check_in_id: UUID
     terms: CheckInTerms
     progress: Share | None = None
-    latest: bool
-    latest_value: bool
+    last_word: tuple[Aspect, ...]
     occurred_at: Moment
     external: ExternalRef | None = None
 
@@ -159,17 +163,42 @@ KeyResultEvents = (
 
 
 @dataclass(frozen=True, slots=True)
+class CheckIn:
+    check_in_id: UUID
+    terms: CheckInTerms
+    occurred_at: datetime
+
+    def says(self, aspect: Aspect) -> bool:
+        return aspect == "moment" or getattr(self.terms, aspect) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyResult:
+    """Its check-ins are in the order in which they were recorded."""
+
     key_result_id: UUID
     objective_id: UUID
     cycle_id: UUID
     terms: KeyResultTerms
     removed: bool = False
-    reading: bool | Decimal | None = None
-    progress: Decimal | None = None
-    read_at: datetime | None = None
-    spoken_at: datetime | None = None
+    check_ins: tuple[CheckIn, ...] = ()
     score: Decimal | None = None
+
+    def last_word(self, aspect: Aspect) -> CheckIn | None:
+        """Of the check-ins that say this, the one of the latest moment; of two, the later told."""
+        saying = (one for one in reversed(self.check_ins) if one.says(aspect))
+        return max(saying, key=lambda one: one.occurred_at, default=None)
+
+    @property
+    def progress(self) -> Decimal | None:
+        """How far the last reading has come; None without one that fits the measure."""
+        last = self.last_word("value")
+        reading = None if last is None else last.terms.value
+        if reading is None or isinstance(reading, bool) != isinstance(
+            self.terms.measure, Milestone
+        ):
+            return None
+        return progress(self.terms.measure, reading)
 
 
 def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
@@ -178,20 +207,12 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
     assert state is not None, "a key result's stream starts with key_result.drafted"
     match event:
         case KeyResultAmended():
-            return replace(state, terms=event.terms, progress=event.progress)
+            return replace(state, terms=event.terms)
         case KeyResultRemoved():
             return replace(state, removed=True)
         case CheckInRecorded():
-            if event.latest:
-                state = replace(state, spoken_at=event.occurred_at)
-            if event.latest_value:
-                state = replace(
-                    state,
-                    reading=event.terms.value,
-                    progress=event.progress,
-                    read_at=event.occurred_at,
-                )
-            return state
+            told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
+            return replace(state, check_ins=(*state.check_ins, told))
         case KeyResultScored():
             return replace(state, score=event.score)
         case KeyResultReset():
@@ -215,7 +236,7 @@ class KeyResultCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftKeyResult(KeyResultCommand):
-    """Raises NotFound, InvalidState, ReasonMissing (objective committed), DecisionRefuses."""
+    """Raises NotFound, InvalidState, DecisionRefuses, AlreadyExists."""
 
     objective_id: UUID
     terms: KeyResultTerms
@@ -290,17 +311,31 @@ def _reason_if_committed(objective: Objective, reason: str | None) -> None:
         )
 
 
+def judge_count(
+    deployment: Deployment, held: int, pointer: str | None = None
+) -> tuple[Finding, ...]:
+    """What the limits say to one more key result beside so many. Raises DecisionRefuses."""
+    limit = deployment.limits.max_key_results
+    return judge_limit(
+        deployment,
+        "limits.max_key_results",
+        held >= limit,
+        f"The objective has {held} key result(s); the limit decided is {limit}. "
+        "Keep the few that tell most.",
+        pointer,
+    )
+
+
 def _draft(command: DraftKeyResult) -> KeyResultDrafted:
     if command.existing is not None:
         raise AlreadyExists("key result", command.existing)
     objective, cycle = command.objective, command.cycle
     if objective is None or cycle is None:
-        raise NotFound("objective", command.objective_id, pointer="/objective_id")
+        raise NotFound("objective", command.objective_id)
     cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
     objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
     _known_owner(command.terms.owner, command.owner_level)
     check(command.terms.measure)
-    limit = command.deployment.limits.max_key_results
     return KeyResultDrafted(
         key_result_id=command.key_result_id,
         objective_id=objective.objective_id,
@@ -308,13 +343,7 @@ def _draft(command: DraftKeyResult) -> KeyResultDrafted:
         terms=command.terms,
         previous_id=command.previous_id,
         external=command.external,
-        warnings=judge_limit(
-            command.deployment,
-            "limits.max_key_results",
-            command.held >= limit,
-            f"The objective has {command.held} key result(s); the limit decided is {limit}. "
-            "Keep the few that tell most.",
-        ),
+        warnings=judge_count(command.deployment, command.held),
     )
 
 
@@ -329,6 +358,9 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
             f"occurred_at lies before the cycle began ({cycle.began_at:%Y-%m-%dT%H:%M:%SZ}).",
             pointer="/occurred_at",
         )
+    # A clock that runs ahead must not silence the next check-in.
+    told = CheckIn(command.check_in_id, terms, min(command.occurred_at, command.at))
+    after = replace(state, check_ins=(*state.check_ins, told))
     return CheckInRecorded(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
@@ -336,10 +368,8 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
         check_in_id=command.check_in_id,
         terms=terms,
         progress=None if terms.value is None else progress(state.terms.measure, terms.value),
-        latest=state.spoken_at is None or command.occurred_at >= state.spoken_at,
-        latest_value=terms.value is not None
-        and (state.read_at is None or command.occurred_at >= state.read_at),
-        occurred_at=command.occurred_at,
+        last_word=tuple(aspect for aspect in ASPECTS if after.last_word(aspect) is told),
+        occurred_at=told.occurred_at,
         external=command.external,
     )
 
@@ -389,7 +419,9 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
         case AmendKeyResult():
             cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
             objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
-            _known_owner(command.terms.owner, command.owner_level)
+            # One who left since may stay the owner of what is amended otherwise.
+            if command.terms.owner != state.terms.owner:
+                _known_owner(command.terms.owner, command.owner_level)
             check(command.terms.measure)
             if state.terms == command.terms:
                 return []
@@ -398,7 +430,7 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
                 KeyResultAmended(
                     **ids,
                     terms=command.terms,
-                    progress=_measured_anew(state, command.terms.measure),
+                    progress=replace(state, terms=command.terms).progress,
                     reason=command.reason,
                 )
             ]
@@ -420,13 +452,6 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             return [score(state, command.score, command.comment, command.adjustment_reason)]
         case _:
             assert_never(command)
-
-
-def _measured_anew(state: KeyResult, measure: Metric | Milestone) -> Decimal | None:
-    """The progress of the latest reading against an amended measure; None where it fits no more."""
-    if state.reading is None or isinstance(state.reading, bool) != isinstance(measure, Milestone):
-        return None
-    return progress(measure, state.reading)
 
 
 decider: Decider[KeyResult | None, KeyResultCommands, KeyResultEvents] = Decider(

@@ -228,24 +228,40 @@ def judge_limit(
     return (Finding(rule=rule, message=message, decision="limits"),)
 
 
+def judge_owner(
+    deployment: Deployment, owner: Owner, level: Level | None, held: int, pointer: str = "/owner"
+) -> tuple[Finding, ...]:
+    """What the decisions say to one more objective of an owner who holds so many.
+
+    Raises NotFound (an owner without a level is unknown), DecisionRefuses.
+    """
+    if level is None:
+        raise NotFound(owner.kind, owner.id, pointer=pointer)
+    if level not in deployment.levels.owners:
+        raise DecisionRefuses(
+            "levels",
+            "levels.owner",
+            f"OKRs are not set at {level} level here "
+            f"(decided: {', '.join(deployment.levels.owners)}); choose another owner.",
+            pointer=pointer,
+        )
+    limit = deployment.limits.max_objectives
+    return judge_limit(
+        deployment,
+        "limits.max_objectives",
+        held >= limit,
+        f"The owner holds {held} objective(s) in this cycle; the limit decided is "
+        f"{limit}. Merge, hand over or abandon one.",
+        pointer,
+    )
+
+
 def _draft(command: DraftObjective) -> ObjectiveDrafted:
     if command.existing is not None:
         raise AlreadyExists("objective", command.existing)
     if command.cycle is None:
         raise NotFound("cycle", command.cycle_id, pointer="/cycle_id")
     command.cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
-    if command.owner_level is None:
-        raise NotFound(command.owner.kind, command.owner.id, pointer="/owner")
-    levels = command.deployment.levels
-    if command.owner_level not in levels.owners:
-        raise DecisionRefuses(
-            "levels",
-            "levels.owner",
-            f"OKRs are not set at {command.owner_level} level here "
-            f"(decided: {', '.join(levels.owners)}); choose another owner.",
-            pointer="/owner",
-        )
-    limit = command.deployment.limits.max_objectives
     return ObjectiveDrafted(
         objective_id=command.objective_id,
         cycle_id=command.cycle_id,
@@ -253,14 +269,7 @@ def _draft(command: DraftObjective) -> ObjectiveDrafted:
         terms=command.terms,
         previous_id=command.previous_id,
         external=command.external,
-        warnings=judge_limit(
-            command.deployment,
-            "limits.max_objectives",
-            command.held >= limit,
-            f"The owner holds {command.held} objective(s) in this cycle; the limit decided is "
-            f"{limit}. Merge, hand over or abandon one.",
-            "/owner",
-        ),
+        warnings=judge_owner(command.deployment, command.owner, command.owner_level, command.held),
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.domain.errors import AlreadyExists, InvalidState, NotFound
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.team import MemberLeft
 from app.domain.values import ExternalRef
 
 # Events -----------------------------------------------------------------------------------
@@ -70,13 +71,15 @@ class RegisterPerson(PersonCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDeparture(PersonCommand):
-    """The person leaves the organisation."""
+    """The person leaves the organisation, and so its teams."""
+
+    teams: tuple[UUID, ...] = looked_up("teams_of_person", lambda _, c: c.person_id)
 
 
 PersonCommands = RegisterPerson | RecordDeparture
 
 
-def decide(state: Person | None, command: PersonCommands) -> list[PersonEvents]:
+def decide(state: Person | None, command: PersonCommands) -> list[Event]:
     match command:
         case RegisterPerson():
             if command.existing is not None:
@@ -89,7 +92,8 @@ def decide(state: Person | None, command: PersonCommands) -> list[PersonEvents]:
                 raise InvalidState(
                     "person", "no longer with the organisation", "RecordDeparture", "Nothing to do."
                 )
-            return [PersonLeft(person_id=state.person_id)]
+            left = [MemberLeft(team_id=id, person_id=state.person_id) for id in command.teams]
+            return [PersonLeft(person_id=state.person_id), *left]
         case _:
             assert_never(command)
 

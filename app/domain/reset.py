@@ -6,6 +6,7 @@ of each key result, closes the objectives, and drafts the next cycle from what i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -32,9 +33,10 @@ from app.domain.objective import (
     ObjectiveDrafted,
     Outcome,
     Status,
+    judge_owner,
 )
 from app.domain.scoring import roll_up
-from app.domain.values import Day, Line, Prose, Value
+from app.domain.values import Day, Level, Line, Owner, Prose, Value
 
 SCORED_AT_THE_END = "Scored at the end of the cycle from the latest check-in."
 
@@ -57,11 +59,12 @@ class KeyResultChoice(Value):
 
 
 class NextCycle(Value):
-    """The cycle to draft."""
+    """The cycle to draft. It begins after the one that is reset did."""
 
     name: Line
     starts_on: Day
     ends_on: Day
+    parent_id: UUID | None = None
 
 
 # Commands ---------------------------------------------------------------------------------
@@ -76,9 +79,10 @@ class CloseCycle(CycleCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetCycle(CycleCommand):
-    """Close, and draft the next cycle. Raises ResetIncomplete while a choice is missing.
+    """Close, and draft the next cycle, judged by the decisions of now.
 
-    `fresh_ids` holds a new id for each objective and key result of the cycle.
+    Raises ResetIncomplete while a choice is missing, NotFound (an owner who is gone),
+    DecisionRefuses. `fresh_ids` holds a new id for each objective and key result of the cycle.
     """
 
     next_cycle_id: UUID
@@ -87,6 +91,10 @@ class ResetCycle(CycleCommand):
     goals: tuple[Goal, ...] = looked_up("open_goals_of_cycle", lambda _, c: c.cycle_id)
     fresh_ids: Mapping[UUID, UUID] = looked_up("fresh_ids_of_cycle", lambda _, c: c.cycle_id)
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    parent: Cycle | None = looked_up("cycle", lambda _, c: c.next_cycle.parent_id)
+    owner_levels: Mapping[Owner, Level | None] = looked_up(
+        "owner_levels_of_reset", lambda _, c: (c.cycle_id, c.choices)
+    )
 
 
 ResetCommands = CloseCycle | ResetCycle
@@ -121,6 +129,9 @@ def _choices(command: ResetCycle) -> dict[UUID, KeyResultChoice]:
             )
         if choice.terms is not None:
             check(choice.terms.measure, f"{pointer}/terms/measure")
+            owner = choice.terms.owner
+            if owner is not None and _is_gone(owner, command):
+                raise NotFound(owner.kind, owner.id, pointer=f"{pointer}/terms/owner")
         given[choice.key_result_id] = choice
     missing = wanted - set(given)
     if missing:
@@ -158,41 +169,76 @@ def _close(goal: Goal, rules: Scoring, *, carried_on: bool) -> Iterator[Event]:
     yield ObjectiveClosed(**ids, outcome=Outcome.CARRIED_ON if carried_on else outcome)
 
 
+def _is_gone(owner: Owner | None, command: ResetCycle) -> bool:
+    return owner is not None and command.owner_levels.get(owner) is None
+
+
 def _carry_on(
-    goal: Goal, choices: Mapping[UUID, KeyResultChoice], command: ResetCycle
+    goal: Goal, choices: Mapping[UUID, KeyResultChoice], command: ResetCycle, held: int
 ) -> Iterator[Event]:
-    """Draft the successors of an objective and its kept or modified key results."""
+    """Draft the successors of an objective and its kept or modified key results.
+
+    `held` are the owner's objectives in the next cycle so far.
+    """
     objective = goal.objective
     successor = command.fresh_ids[objective.objective_id]
+    places = {choice.key_result_id: f"/choices/{i}" for i, choice in enumerate(command.choices)}
+    carried = [
+        key_result
+        for key_result in goal.key_results
+        if choices[key_result.key_result_id].choice is not Choice.REMOVE
+    ]
+    first = places[carried[0].key_result_id]
+    if _is_gone(objective.owner, command):
+        raise Refusal(
+            "The objective's owner is gone: remove its key results here, and draft the objective "
+            "anew for another owner.",
+            pointer=first,
+        )
+    level = command.owner_levels[objective.owner]
     yield ObjectiveDrafted(
         objective_id=successor,
         cycle_id=command.next_cycle_id,
         owner=objective.owner,
         terms=objective.terms,
         previous_id=objective.objective_id,
+        warnings=judge_owner(command.deployment, objective.owner, level, held, first),
     )
-    for key_result in goal.key_results:
-        choice = choices[key_result.key_result_id]
-        if choice.choice is Choice.REMOVE:
-            continue
+    for count, key_result in enumerate(carried):
+        place = places[key_result.key_result_id]
+        terms = choices[key_result.key_result_id].terms or key_result.terms
+        if _is_gone(terms.owner, command):
+            raise Refusal(
+                "The key result's owner is gone: modify it, and name another owner or none.",
+                pointer=place,
+            )
         yield KeyResultDrafted(
             key_result_id=command.fresh_ids[key_result.key_result_id],
             objective_id=successor,
             cycle_id=command.next_cycle_id,
-            terms=choice.terms or key_result.terms,
+            terms=terms,
             previous_id=key_result.key_result_id,
+            warnings=key_results.judge_count(command.deployment, count, place),
         )
 
 
 def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
     choices = _choices(command)
+    if command.next_cycle.starts_on <= state.starts_on:
+        raise Refusal(
+            f"The next cycle must begin after this one did ({state.starts_on}).",
+            pointer="/next_cycle/starts_on",
+        )
     closing: list[Event] = []
+    held: Counter[Owner] = Counter()
     next_cycle = cycles.plan(
         command.deployment,
         cycle_id=command.next_cycle_id,
         name=command.next_cycle.name,
         starts_on=command.next_cycle.starts_on,
         ends_on=command.next_cycle.ends_on,
+        parent_id=command.next_cycle.parent_id,
+        parent=command.parent,
         previous_id=state.cycle_id,
         pointer="/next_cycle",
     )
@@ -215,7 +261,9 @@ def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
             for choice in chosen
         )
         if carried_on:
-            opening.extend(_carry_on(goal, choices, command))
+            owner = goal.objective.owner
+            opening.extend(_carry_on(goal, choices, command, held[owner]))
+            held[owner] += 1
     closed = CycleClosed(cycle_id=state.cycle_id, next_cycle_id=command.next_cycle_id)
     return [*closing, closed, *opening]
 

@@ -30,10 +30,13 @@ def roll_up(weighted: Iterable[tuple[Decimal | None, Decimal]]) -> Decimal | Non
 
 
 def check_in_due(
-    last: datetime | None, opened_at: datetime, every_days: int, grace_days: int
+    last: datetime | None, began: datetime, every_days: int, grace_days: int
 ) -> datetime:
-    """The moment from which silence is `outdated`: a rhythm and its grace after the last word."""
-    return (last or opened_at) + timedelta(days=every_days + grace_days)
+    """The moment from which silence is `outdated`: a rhythm and its grace after the last word.
+
+    Without any, they run from `began`.
+    """
+    return (last or began) + timedelta(days=every_days + grace_days)
 
 
 def shown_health(

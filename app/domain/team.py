@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, assert_never
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.values import ExternalRef, Level, Line
 
 TeamLevel = Literal[Level.COMPANY, Level.TEAM]
+MemberRole = Literal["leader", "member"]
 
 # Events -----------------------------------------------------------------------------------
 
@@ -40,14 +42,27 @@ class TeamDisbanded(TeamEvent, type="team.disbanded"):
 
 class MemberJoined(TeamEvent, type="team.member_joined"):
     person_id: UUID
-    role: Literal["leader", "member"]
+    role: MemberRole
+
+
+class MemberRoleChanged(TeamEvent, type="team.member_role_changed"):
+    person_id: UUID
+    role: MemberRole
 
 
 class MemberLeft(TeamEvent, type="team.member_left"):
     person_id: UUID
 
 
-TeamEvents = TeamFormed | TeamRenamed | TeamMoved | TeamDisbanded | MemberJoined | MemberLeft
+TeamEvents = (
+    TeamFormed
+    | TeamRenamed
+    | TeamMoved
+    | TeamDisbanded
+    | MemberJoined
+    | MemberRoleChanged
+    | MemberLeft
+)
 
 
 # State ------------------------------------------------------------------------------------
@@ -60,7 +75,7 @@ class Team:
     level: TeamLevel
     parent_id: UUID | None
     active: bool = True
-    members: frozenset[UUID] = frozenset()
+    members: Mapping[UUID, MemberRole] = field(default_factory=dict)
 
 
 def evolve(state: Team | None, event: TeamEvents) -> Team:
@@ -74,10 +89,11 @@ def evolve(state: Team | None, event: TeamEvents) -> Team:
             return replace(state, parent_id=event.parent_id)
         case TeamDisbanded():
             return replace(state, active=False)
-        case MemberJoined():
-            return replace(state, members=state.members | {event.person_id})
+        case MemberJoined() | MemberRoleChanged():
+            return replace(state, members={**state.members, event.person_id: event.role})
         case MemberLeft():
-            return replace(state, members=state.members - {event.person_id})
+            staying = {id: role for id, role in state.members.items() if id != event.person_id}
+            return replace(state, members=staying)
         case _:
             assert_never(event)
 
@@ -131,8 +147,10 @@ class DisbandTeam(TeamCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddMember(TeamCommand):
+    """Who is a member already takes on the role."""
+
     person_id: UUID
-    role: Literal["leader", "member"] = "member"
+    role: MemberRole = "member"
     person_known: bool = looked_up("person_known", lambda _, c: c.person_id)
 
 
@@ -206,10 +224,12 @@ def decide(state: Team | None, command: TeamCommands) -> list[TeamEvents]:
             return [TeamDisbanded(team_id=team_id)]
         case AddMember():
             if not command.person_known:
-                raise NotFound("person", command.person_id, pointer="/person_id")
-            if command.person_id in state.members:
+                raise NotFound("person", command.person_id)
+            role = state.members.get(command.person_id)
+            if role == command.role:
                 return []
-            return [MemberJoined(team_id=team_id, person_id=command.person_id, role=command.role)]
+            kind = MemberJoined if role is None else MemberRoleChanged
+            return [kind(team_id=team_id, person_id=command.person_id, role=command.role)]
         case RemoveMember():
             if command.person_id not in state.members:
                 raise NotFound("member", command.person_id)

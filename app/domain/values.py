@@ -136,9 +136,13 @@ def utc(moment: datetime) -> datetime:
         raise ValueError("choose a year from 2 to 9998") from error
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
 def _only_text(value: Any) -> Any:
-    if not isinstance(value, str | date):
-        raise ValueError("give it as text in ISO 8601, not as a number")
+    # A bare number, even as text, would be read as seconds since 1970.
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.match(value)):
+        raise ValueError("give it as text in ISO 8601: 2026-01-31, or 2026-01-31T09:00:00Z")
     return value
 
 

@@ -12,16 +12,17 @@ from typing import Any
 Data = dict[str, Any]
 
 
-def _check_in_confidence_as_share(data: Data) -> Data:
-    """Version 1 kept confidence as a percentage, and did not tell values from words."""
-    terms = dict(data["terms"])
+def _check_in_by_aspect(data: Data) -> Data:
+    """Version 1 kept confidence as a percentage, and one last word for all that is said."""
+    terms, latest = dict(data["terms"]), data["latest"]
     if terms.get("confidence") is not None:
         terms["confidence"] = terms["confidence"] / 100
-    has_value = terms.get("value") is not None
-    return {**data, "terms": terms, "latest_value": data["latest"] and has_value}
+    said = [aspect for aspect in ("value", "confidence", "health") if terms.get(aspect) is not None]
+    rest = {name: value for name, value in data.items() if name != "latest"}
+    return {**rest, "terms": terms, "last_word": ["moment", *said] if latest else []}
 
 
 UPCASTERS: dict[tuple[str, int], Callable[[Data], Data]] = {
-    ("check_in.recorded", 1): _check_in_confidence_as_share,
+    ("check_in.recorded", 1): _check_in_by_aspect,
 }
 """From (type, version) to the function that makes it the next version."""

@@ -54,6 +54,7 @@ class KeyResultRow(SQLModel, table=True):
     owner_kind: str | None = None
     owner_id: UUID | None = None
     removed: bool = False
+    drafted_at: datetime = moment()
     value: Decimal | None = decimal_column(default=None, nullable=True)
     progress: Decimal | None = decimal_column(default=None, nullable=True)
     confidence: Decimal | None = decimal_column(default=None, nullable=True)
@@ -82,15 +83,18 @@ def _terms(terms: KeyResultTerms) -> dict[str, Any]:
 
 def _standing(event: CheckInRecorded) -> dict[str, Any]:
     """What of a check-in becomes the key result's standing: never what an older one says."""
-    said: dict[str, Any] = {}
-    if event.latest_value and event.terms.value is not None:
-        said |= {"value": Decimal(event.terms.value), "progress": event.progress}
-    if event.latest:
-        said["last_check_in_at"] = event.occurred_at
-        if event.terms.confidence is not None:
-            said["confidence"] = event.terms.confidence
-        if event.terms.health is not None:
-            said["health"] = event.terms.health
+    terms, said = event.terms, dict[str, Any]()
+    for aspect in event.last_word:
+        match aspect:
+            case "moment":
+                said["last_check_in_at"] = event.occurred_at
+            case "value":
+                assert terms.value is not None, "a last word was said"
+                said |= {"value": Decimal(terms.value), "progress": event.progress}
+            case "confidence":
+                said["confidence"] = terms.confidence
+            case "health":
+                said["health"] = terms.health
     return said
 
 
@@ -110,6 +114,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     cycle_id=event.cycle_id,
                     objective_id=event.objective_id,
                     **_terms(event.terms),
+                    drafted_at=recorded.recorded_at,
                     previous_id=event.previous_id,
                 )
             )

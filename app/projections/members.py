@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
-from app.domain.team import MemberJoined, MemberLeft
+from app.domain.team import MemberJoined, MemberLeft, MemberRoleChanged
 from app.events.envelope import Recorded
-from app.projections.changes import Change, Delete, Insert, Projection
+from app.projections.changes import Change, Delete, Insert, Projection, Update
 
 
 class MemberRow(SQLModel, table=True):
@@ -35,6 +35,8 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     role=event.role,
                 )
             )
+        case MemberRoleChanged() as event:
+            yield Update(MemberRow, (event.team_id, event.person_id), {"role": event.role})
         case MemberLeft() as event:
             yield Delete(MemberRow, (event.team_id, event.person_id))
 

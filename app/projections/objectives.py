@@ -48,6 +48,7 @@ class ObjectiveRow(SQLModel, table=True):
     previous_id: UUID | None = None
     drafted_at: datetime = moment()
     drafted_by: str
+    committed_at: datetime | None = moment(default=None, nullable=True)
 
 
 def _terms(terms: ObjectiveTerms) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
         case ObjectiveProposed():
             changed = {"status": Status.PROPOSED}
         case ObjectiveCommitted():
-            changed = {"status": Status.COMMITTED}
+            changed = {"status": Status.COMMITTED, "committed_at": recorded.recorded_at}
         case ObjectiveResultReported():
             changed = {"result_text": event.text}
         case ObjectiveClosed():

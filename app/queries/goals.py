@@ -188,10 +188,12 @@ def check_in_view(row: CheckInRow) -> CheckInView:
     )
 
 
-def _outcome(row: KeyResultRow, cycle: CycleRow) -> str | None:
+def _outcome(row: KeyResultRow, objective: ObjectiveRow, cycle: CycleRow) -> str | None:
     """A key result's end, once it has one."""
     if row.removed:
         return "removed"
+    if objective.outcome == Outcome.ABANDONED:
+        return Outcome.ABANDONED
     if row.score is None:
         return None
     good = Scoring.model_validate(cycle.scoring).good if cycle.scoring else Scoring().good
@@ -199,16 +201,18 @@ def _outcome(row: KeyResultRow, cycle: CycleRow) -> str | None:
 
 
 def _key_result(
-    row: KeyResultRow, status: str, frame: _Frame, known: dict[Ref, OwnerView]
+    row: KeyResultRow, objective: ObjectiveRow, frame: _Frame, known: dict[Ref, OwnerView]
 ) -> KeyResultView:
     cycle = frame.cycles[row.cycle_id]
     due = None
-    watched = cycle.phase == Phase.ACTIVE and status == Status.COMMITTED and not row.removed
-    if watched and cycle.opened_at is not None:
+    committed = objective.status == Status.COMMITTED and not row.removed
+    if committed and cycle.phase == Phase.ACTIVE:
+        # The rhythm begins when all that it is about is there.
+        began = (cycle.opened_at, objective.committed_at, row.drafted_at)
         rhythm = frame.rhythm
         due = check_in_due(
             row.last_check_in_at,
-            cycle.opened_at,
+            max(moment for moment in began if moment is not None),
             rhythm.check_in_every_days,
             rhythm.check_in_grace_days,
         )
@@ -226,10 +230,15 @@ def _key_result(
         weight=row.weight,
         owner=owner,
         removed=row.removed,
-        value=_reading(row.value, row.measure["kind"] == "milestone"),
+        # A reading of another kind, from before an amendment, tells nothing of this one.
+        value=None
+        if row.progress is None
+        else _reading(row.value, row.measure["kind"] == "milestone"),
         progress=row.progress,
         confidence=row.confidence,
-        health=shown_health(outcome=_outcome(row, cycle), reported=reported, due=due, now=frame.at),
+        health=shown_health(
+            outcome=_outcome(row, objective, cycle), reported=reported, due=due, now=frame.at
+        ),
         reported_health=reported,
         last_check_in_at=row.last_check_in_at,
         check_in_due_at=due,
@@ -256,7 +265,7 @@ def _objective(
     frame: _Frame,
     known: dict[Ref, OwnerView],
 ) -> ObjectiveView:
-    parts = [_key_result(key_row, row.status, frame, known) for key_row in key_rows]
+    parts = [_key_result(key_row, row, frame, known) for key_row in key_rows]
     live = [part for part in parts if not part.removed]
     closed = row.outcome
     return ObjectiveView(
@@ -341,11 +350,11 @@ async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyR
     parents = await reader.rows.select(
         ObjectiveRow, {"objective_id": list({row.objective_id for row in rows})}
     )
-    statuses = {parent.objective_id: parent.status for parent in parents}
+    objective_of = {parent.objective_id: parent for parent in parents}
     frame = await _frame(reader, list({row.cycle_id for row in rows}))
     named = {(k.owner_kind, k.owner_id) for k in rows if k.owner_kind and k.owner_id}
     known = await owners(reader, named)
-    return [_key_result(row, statuses[row.objective_id], frame, known) for row in rows]
+    return [_key_result(row, objective_of[row.objective_id], frame, known) for row in rows]
 
 
 async def key_result_row(reader: Reader, key_result_id: UUID) -> KeyResultRow:

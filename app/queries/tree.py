@@ -41,7 +41,10 @@ class ObjectiveNode(ObjectiveView):
 
 
 class TreeSummary(View):
-    """Counts over the whole cycle; `levels` is how deep alignment goes."""
+    """Counts over the whole cycle; `levels` is how deep alignment goes.
+
+    What was abandoned counts among `objectives`, and nowhere else.
+    """
 
     objectives: int
     key_results: int
@@ -134,8 +137,8 @@ async def tree(reader: Reader, cycle_id: UUID, depth: int = MAX_DEPTH) -> TreeVi
     views = await goals.objectives(reader, rows, whole_cycle=cycle_id)
     warnings = await reader.rows.select(WarningRow, {"cycle_id": cycle_id})
     forest = _Forest(views)
-    live = [part for view in views for part in view.key_results if not part.removed]
     counted = [view for view in views if view.outcome != Outcome.ABANDONED]
+    live = [part for view in counted for part in view.key_results if not part.removed]
     return TreeView(
         cycle=cycles.cycle_view(cycle),
         summary=TreeSummary(

@@ -177,6 +177,7 @@ CREATE TABLE key_results (
     owner_kind VARCHAR,
     owner_id UUID,
     removed BOOLEAN NOT NULL,
+    drafted_at TIMESTAMP WITH TIME ZONE NOT NULL,
     value NUMERIC,
     progress NUMERIC,
     confidence NUMERIC,
@@ -222,6 +223,7 @@ CREATE TABLE objectives (
     previous_id UUID,
     drafted_at TIMESTAMP WITH TIME ZONE NOT NULL,
     drafted_by VARCHAR NOT NULL,
+    committed_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (org_id, objective_id)
 );
 CREATE INDEX ix_objectives_cycle ON objectives (org_id, cycle_id, position);

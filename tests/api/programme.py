@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 import httpx
+import pytest
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+
+from app.main import ROUTERS
 
 Json = dict[str, Any]
 
 METRIC: Json = {"kind": "metric", "unit": "customers", "baseline": 100, "target": 200}
+UNKNOWN = "01980000-0000-7000-8000-00000000dead"
+"""An id that nothing has."""
 QUARTER: Json = {"name": "2026 Q1", "starts_on": "2026-01-01", "ends_on": "2026-03-31"}
+
+ROUTES: list[APIRoute] = [
+    route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
+]
+"""Every route there is: what tests that must forget none of them are made from."""
+
+
+def each_of(routes: Iterable[APIRoute]) -> pytest.MarkDecorator:
+    """A test of every one of these, named by its operation."""
+    return pytest.mark.parametrize("route", list(routes), ids=lambda route: route.operation_id)
+
+
+def method_of(route: APIRoute) -> str:
+    assert route.methods
+    return min(route.methods)
+
+
+def example_of(route: APIRoute) -> Json | None:
+    """The documented example of what a route is sent."""
+    for body in route.dependant.body_params:
+        # An optional body is a union with None.
+        model: Any = (*get_args(body.field_info.annotation), body.field_info.annotation)[0]
+        example: Json = TypeAdapter(model).json_schema()["examples"][0]
+        return example
+    return None
 
 
 @dataclass(frozen=True)
@@ -79,6 +112,16 @@ class Api:
         answer = await self.request("PATCH", path, json=body, headers={"If-Match": "*"})
         assert answer.status_code == 200, answer.text
 
+    async def refused(self, name: str, method: str, path: str, body: Json | None = None) -> Json:
+        """The problem that a request meets, having left the ledger as it was."""
+        before = await self.head()
+        headers = {"If-Match": "*"} if method in ("PATCH", "PUT") else {}
+        answer = await self.request(method, path, json=body, headers=headers)
+        problem: Json = answer.json()
+        assert problem.get("type") == f"/problems/{name}", answer.text
+        assert await self.head() == before, f"{method} {path} was refused and yet recorded"
+        return problem
+
     async def head(self) -> int:
         """The ledger's last position."""
         return int((await self.get("/ledger"))["head"])
@@ -133,3 +176,96 @@ class Api:
 
     async def check_in(self, key_result: Json, **said: Any) -> Json:
         return await self.post(f"/key-results/{key_result['id']}/check-ins", said)
+
+    async def move(self, cycle: Json, *commands: str) -> Json:
+        """A cycle brought further, command by command."""
+        for command in commands:
+            cycle = await self.post(f"/cycles/{cycle['id']}:{command}")
+        return cycle
+
+    async def align(self, objective: Json, target: Json, kind: str = "objective") -> Json:
+        return await self.post(
+            f"/objectives/{objective['id']}/alignments",
+            {"target": {"kind": kind, "id": target["id"]}, "rationale": "It helps."},
+        )
+
+    async def score(self, key_result: Json, **said: Any) -> Json:
+        path = f"/key-results/{key_result['id']}/score"
+        return await self.put(path, {"comment": "As it went.", **said}, if_match="*")
+
+    # For what concerns every route
+
+    async def key_for(self, *scopes: str, **more: Any) -> Api:
+        """The same organisation, reached with a fresh key of these scopes."""
+        issued = await self.post("/api-keys", {"name": "Test", "scopes": scopes, **more})
+        return self.with_key(issued["key"])
+
+    async def one_of_each(self) -> Stage:
+        """One of everything there is."""
+        person = await self.person()
+        cycle, objective = await self.running()
+        team, key_result = objective["owner"], objective["key_results"][0]
+        await self.put(f"/teams/{team['id']}/members/{person['id']}", {"role": "member"})
+        check_in = await self.check_in(key_result, value=150)
+        above = await self.objective(cycle, team)
+        alignment = await self.align(objective, above)
+        await self.decide("limits", max_objectives=2)
+        key = await self.post("/api-keys", {"name": "Test", "scopes": ["read"]})
+        ended = await self.cycle("scoring")
+        said = await self.post(f"/cycles/{ended['id']}/reflections", {"worked": ["Check-ins"]})
+        ids = {
+            "organization_id": self.org,
+            "question": "limits",
+            "person_id": person["id"],
+            "team_id": team["id"],
+            "cycle_id": cycle["id"],
+            "objective_id": objective["id"],
+            "key_result_id": key_result["id"],
+            "check_in_id": check_in["id"],
+            "alignment_id": alignment["id"],
+            "key_id": key["id"],
+            "reflection_id": said["id"],
+            "ended_cycle_id": ended["id"],
+            "name": "not-found",
+        }
+        return Stage(self, ids)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An organisation with one of everything; the ids by the names that they have in paths.
+
+    Reflections are of a cycle that has ended.
+    """
+
+    api: Api
+    ids: Mapping[str, str]
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    def with_key(self, key: str) -> Stage:
+        return replace(self, api=self.api.with_key(key))
+
+    def at(self, **ids: str) -> Stage:
+        """With other ids in the paths."""
+        return replace(self, instead={**self.instead, **ids})
+
+    async def call(
+        self, route: APIRoute, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
+        """A request to any route, with the documented example as its body."""
+        if not options.keys() & {"json", "content"}:
+            options["json"] = example_of(route)
+        ids = {**self.ids, **self.instead}
+        if "{reflection_id}" in route.path_format:
+            ids = {**self.ids, "cycle_id": self.ids["ended_cycle_id"], **self.instead}
+        return await self.api.client.request(
+            method_of(route),
+            route.path_format.format(**ids),
+            headers={"Authorization": f"Bearer {self.api.key}", **(headers or {})},
+            **options,
+        )
+
+
+def pointers(problem: Json) -> list[str]:
+    """Where in the request a problem lies."""
+    return [error["pointer"] for error in problem.get("errors", ())]

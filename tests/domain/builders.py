@@ -73,4 +73,5 @@ KEY_RESULT_DRAFTED = KeyResultDrafted(**KEY_IDS, terms=KEY_TERMS)
 
 
 def key_result(**more: Any) -> KeyResult:
-    return KeyResult(KEY_RESULT, OBJECTIVE, CYCLE, KEY_TERMS, **more)
+    values: dict[str, Any] = {"terms": KEY_TERMS, **more}
+    return KeyResult(KEY_RESULT, OBJECTIVE, CYCLE, **values)

@@ -82,8 +82,8 @@ def test_unknown_goals_and_people_are_named() -> None:
     given().when(_align(objective=None)).then_raises(NotFound, "objective")
     unknown = given().when(_align(upstream=Upstream(None, None))).then_raises(NotFound)
     assert unknown.pointer == "/target/id"
-    stranger = given().when(_align(unknown_people=(PERSON,))).then_raises(NotFound)
-    assert stranger.pointer == "/agreed_by"
+    agreed = _align(agreed_by=(uid(1), PERSON), unknown_people=(PERSON,))
+    assert given().when(agreed).then_raises(NotFound).pointer == "/agreed_by/1"
 
 
 def test_the_same_alignment_is_agreed_once() -> None:

@@ -46,6 +46,7 @@ TYPE_NAMES = {
     "team.formed",
     "team.member_joined",
     "team.member_left",
+    "team.member_role_changed",
     "team.moved",
     "team.renamed",
 }

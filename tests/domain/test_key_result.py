@@ -22,11 +22,13 @@ from app.domain.errors import (
     WrongKind,
 )
 from app.domain.key_result import (
+    ASPECTS,
     AmendKeyResult,
+    Aspect,
+    CheckIn,
     CheckInRecorded,
     CheckInTerms,
     DraftKeyResult,
-    KeyResult,
     KeyResultAmended,
     KeyResultRemoved,
     KeyResultScored,
@@ -36,7 +38,7 @@ from app.domain.key_result import (
     ScoreKeyResult,
     decider,
 )
-from app.domain.measures import Metric, Milestone
+from app.domain.measures import Milestone, progress
 from app.domain.objective import Status
 from app.domain.scoring import FORMULA
 from app.domain.values import Health, Owner, OwnerKind
@@ -102,18 +104,19 @@ def _said(
     value: Any = None,
     *,
     progress: str | None = None,
-    latest: bool = True,
-    latest_value: bool | None = None,
+    last_word: tuple[Aspect, ...] | None = None,
     occurred_at: datetime = NOW,
     **more: Any,
 ) -> CheckInRecorded:
+    """Unless stated otherwise, it has the last word in all that it says."""
+    terms = CheckInTerms(value=value, **more)
+    says = CheckIn(CHECK_IN, terms, occurred_at).says
     return CheckInRecorded(
         **KEY_IDS,
         check_in_id=CHECK_IN,
-        terms=CheckInTerms(value=value, **more),
+        terms=terms,
         progress=None if progress is None else Decimal(progress),
-        latest=latest,
-        latest_value=value is not None if latest_value is None else latest_value,
+        last_word=tuple(a for a in ASPECTS if says(a)) if last_word is None else last_word,
         occurred_at=occurred_at,
     )
 
@@ -271,23 +274,26 @@ def test_a_backdated_check_in_never_replaces_a_later_one() -> None:
     history = (KEY_RESULT_DRAFTED, _said(Decimal(150), progress="0.5"))
     backdated = given(*history).when(_say(YESTERDAY, value=Decimal(110)))
     (event,) = backdated.decide()
-    assert event == _said(
-        Decimal(110), progress="0.1", latest=False, latest_value=False, occurred_at=YESTERDAY
-    )
-    folded: KeyResult = given(*history, event).state(RecordCheckIn)
-    assert (folded.reading, folded.progress, folded.spoken_at) == (
-        Decimal(150),
-        Decimal("0.5"),
-        NOW,
-    )
+    assert event == _said(Decimal(110), progress="0.1", last_word=(), occurred_at=YESTERDAY)
+    assert given(*history, event).state(RecordCheckIn).progress == Decimal("0.5")
 
 
-def test_a_backdated_value_counts_when_the_later_check_in_had_only_words() -> None:
-    history = (KEY_RESULT_DRAFTED, _said(note="On our way."))
-    (event,) = given(*history).when(_say(YESTERDAY, value=Decimal(120))).decide()
+def test_each_thing_said_has_a_last_word_of_its_own() -> None:
+    history = (KEY_RESULT_DRAFTED, _said(Decimal(120), progress="0.2"))
+    earlier = _say(YESTERDAY, value=Decimal(110), health=Health.OFF_TRACK)
+    (event,) = given(*history).when(earlier).decide()
     assert isinstance(event, CheckInRecorded)
-    assert (event.latest, event.latest_value) == (False, True)
-    assert given(*history, event).state(RecordCheckIn).reading == 120
+    assert event.last_word == ("health",)
+
+
+def test_a_clock_that_runs_ahead_does_not_silence_the_next_check_in() -> None:
+    soon = NOW + timedelta(minutes=4)
+    (event,) = given(KEY_RESULT_DRAFTED).when(_say(soon, value=Decimal(120))).decide()
+    assert isinstance(event, CheckInRecorded)
+    assert event.occurred_at == NOW
+    (event,) = given(KEY_RESULT_DRAFTED, event).when(_say(NOW, value=Decimal(130))).decide()
+    assert isinstance(event, CheckInRecorded)
+    assert "value" in event.last_word
 
 
 def test_a_second_delivery_is_recognised_even_after_the_cycle_went_on() -> None:
@@ -380,10 +386,8 @@ def test_the_standing_is_the_last_word_whatever_the_order_of_recording(
     assert state is not None
     # Straightforwardly: of those with a value, the last of the latest.
     valued = [(at, n, value) for n, (at, value) in enumerate(readings) if value is not None]
-    expected = max(valued, key=lambda r: (r[0], r[1]), default=None)
-    assert state.reading == (expected and expected[2])
-    assert state.spoken_at == max((at for at, _ in readings), default=None)
-    if expected is not None:
-        assert state.progress is not None
-        assert 0 <= state.progress <= 1
-        assert isinstance(state.terms.measure, Metric)
+    if not valued:
+        assert state.progress is None
+        return
+    _, _, reading = max(valued)
+    assert state.progress == progress(METRIC, reading)

@@ -57,8 +57,8 @@ def test_a_person_comes_and_goes() -> None:
     given().when(register).then(registered)
     again = RegisterPerson(at=NOW, person_id=PERSON, existing=uid(3))
     given().when(again).then_raises(AlreadyExists)
-    leave = RecordDeparture(at=NOW, person_id=PERSON)
-    given(registered).when(leave).then(left)
+    leave = RecordDeparture(at=NOW, person_id=PERSON, teams=(TEAM,))
+    given(registered).when(leave).then(left, MemberLeft(team_id=TEAM, person_id=PERSON))
     given(registered, left).when(leave).then_raises(InvalidState)
     given().when(leave).then_raises(NotFound)
 

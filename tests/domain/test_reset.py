@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from app.domain.cycle import CycleClosed, CycleDraftingBegun, CyclePlanned, Phase
-from app.domain.deployment import Cadence, Deployment, Rhythm
+from app.domain.deployment import Cadence, Deployment, Enforcement, Limits, Rhythm
 from app.domain.errors import DecisionRefuses, InvalidState, NotFound, Refusal, ResetIncomplete
 from app.domain.key_result import (
+    CheckIn,
+    CheckInTerms,
     Choice,
     KeyResult,
     KeyResultDrafted,
@@ -27,7 +30,9 @@ from app.domain.reset import (
     ResetCycle,
 )
 from app.domain.scoring import FORMULA
+from app.domain.values import Level, Owner, OwnerKind
 from tests.domain.builders import (
+    CHECK_IN,
     CYCLE,
     DEFAULTS,
     HISTORY,
@@ -41,6 +46,8 @@ from tests.domain.builders import (
     OBJECTIVE,
     OTHER_KEY_RESULT,
     OWNER,
+    PERSON,
+    STARTS,
     TERMS,
     key_result,
     objective,
@@ -71,6 +78,8 @@ def _reset(*choices: KeyResultChoice, **more: Any) -> ResetCycle:
         "goals": (_goal(key_result(score=Decimal("0.8"))),),
         "fresh_ids": FRESH,
         "deployment": DEFAULTS,
+        "parent": None,
+        "owner_levels": {OWNER: Level.TEAM},
     }
     return ResetCycle(**{**values, **more})
 
@@ -124,6 +133,41 @@ def test_a_kept_key_result_is_drafted_again_with_its_lineage() -> None:
     )
 
 
+def test_who_is_gone_owns_nothing_in_the_next_cycle() -> None:
+    keep = _reset(_choose(Choice.KEEP), owner_levels={OWNER: None})
+    refusal = _reflecting().when(keep).then_raises(Refusal, "objective's owner is gone")
+    assert refusal.pointer == "/choices/0"
+    ada = Owner(kind=OwnerKind.PERSON, id=PERSON)
+    hers = key_result(score=Decimal(1), terms=KEY_TERMS.model_copy(update={"owner": ada}))
+    keep = _reset(_choose(Choice.KEEP), goals=(_goal(hers),))
+    _reflecting().when(keep).then_raises(Refusal, "key result's owner is gone")
+    choice = _choose(Choice.MODIFY, terms=hers.terms)
+    unknown = _reflecting().when(_reset(choice)).then_raises(NotFound)
+    assert unknown.pointer == "/choices/0/terms/owner"
+
+
+def test_what_is_carried_on_is_judged_by_the_limits_of_now() -> None:
+    one = Deployment(limits=Limits(max_objectives=1, enforcement=Enforcement.REFUSE))
+    other = Goal(replace(objective(), objective_id=uid(20)), (OTHER,))
+    fresh = {**FRESH, uid(20): uid(104)}
+    both = (_choose(Choice.KEEP), _choose(Choice.KEEP, OTHER_KEY_RESULT))
+    goals = (_goal(key_result(score=Decimal(1))), other)
+    reset = _reset(*both, goals=goals, fresh_ids=fresh, deployment=one)
+    assert _reflecting().when(reset).then_raises(DecisionRefuses).pointer == "/choices/1"
+    warned = _reset(
+        *both, goals=goals, fresh_ids=fresh, deployment=Deployment(limits=Limits(max_objectives=1))
+    )
+    drafted = [e for e in _reflecting().when(warned).decide() if isinstance(e, ObjectiveDrafted)]
+    assert [len(event.warnings) for event in drafted] == [0, 1]
+
+
+def test_the_next_cycle_begins_later() -> None:
+    early = NEXT.model_copy(update={"starts_on": STARTS})
+    reset = _reset(_choose(Choice.KEEP), next_cycle=early)
+    refusal = _reflecting().when(reset).then_raises(Refusal, "begin after this one did")
+    assert refusal.pointer == "/next_cycle/starts_on"
+
+
 def test_a_modified_key_result_is_drafted_with_its_new_terms() -> None:
     harder = KEY_TERMS.model_copy(
         update={"measure": METRIC.model_copy(update={"target": Decimal(300)})}
@@ -143,7 +187,8 @@ def test_a_removed_key_result_goes_no_further_and_neither_does_an_empty_objectiv
 
 
 def test_what_nobody_scored_is_scored_from_its_latest_value() -> None:
-    unscored = _goal(key_result(progress=Decimal("0.5")))
+    said = CheckIn(CHECK_IN, CheckInTerms(value=Decimal(150)), NOW)
+    unscored = _goal(key_result(check_ins=(said,)))
     events = _reflecting().when(_reset(_choose(Choice.REMOVE), goals=(unscored,))).decide()
     assert events[0] == KeyResultScored(
         **KEY_IDS,

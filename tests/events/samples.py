@@ -57,6 +57,7 @@ SAMPLES: list[Event] = [
     team.TeamRenamed(team_id=TEAM, name="Sales"),
     team.TeamMoved(team_id=TEAM, parent_id=COMPANY),
     team.MemberJoined(team_id=TEAM, person_id=PERSON, role="leader"),
+    team.MemberRoleChanged(team_id=TEAM, person_id=PERSON, role="member"),
     access.ApiKeyIssued(key_id=KEY, name="Bridge", scopes=(access.Scope.READ,), expires_at=NOW),
     access.ApiKeyRevoked(key_id=KEY),
     cycle.CyclePlanned(
@@ -106,8 +107,7 @@ SAMPLES: list[Event] = [
             next_steps="Call them.",
         ),
         progress=Decimal("0.505"),
-        latest=True,
-        latest_value=True,
+        last_word=("moment", "value", "confidence", "health"),
         occurred_at=NOW,
         external=EXTERNAL,
     ),

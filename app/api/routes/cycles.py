@@ -160,6 +160,7 @@ async def close_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles)
 @router.post(
     "/{cycle_id:id}:reset",
     operation_id="reset_cycle",
+    status_code=201,
     response_model=CycleView,
     responses=declared(*WRITES, "reset-incomplete", "decision-refuses"),
 )
@@ -180,7 +181,8 @@ async def reset_cycle(
             choices=body.choices,
         )
         await unit.execute(command, expected=write.expected)
-        return await answer(unit, cycles.cycle, next_id)
+        location = f"/v1/organizations/{organization_id}/cycles/{next_id}"
+        return await answer(unit, cycles.cycle, next_id, status=201, location=location)
 
     return await write(work)
 
@@ -209,7 +211,8 @@ async def record_reflection(
             external=body.external,
         )
         await unit.execute(command, expected=write.expected)
-        return await answer(unit, cycles.reflection, id, status=201)
+        location = f"/v1/organizations/{organization_id}/reflections/{id}"
+        return await answer(unit, cycles.reflection, id, status=201, location=location)
 
     return await write(work)
 
@@ -251,3 +254,16 @@ async def list_warnings(
         within=lambda reader: cycles.row(reader, cycle_id),
         cycle_id=cycle_id,
     )
+
+
+reflections = APIRouter(prefix="/v1/organizations/{organization_id}/reflections", tags=["cycles"])
+
+
+@reflections.get(
+    "/{reflection_id:id}",
+    operation_id="get_reflection",
+    response_model=ReflectionView,
+    responses=READING,
+)
+async def get_reflection(organization_id: UUID, reflection_id: UUID, read: ReadState) -> Response:
+    return await read(cycles.reflection, reflection_id)

@@ -113,10 +113,13 @@ async def amend_key_result(
     responses=declared(*WRITES, "reason-missing"),
 )
 async def remove_key_result(
-    organization_id: UUID, key_result_id: UUID, body: OptionalReasonBody, write: WriteObjectives
+    organization_id: UUID,
+    key_result_id: UUID,
+    write: WriteObjectives,
+    body: OptionalReasonBody | None = None,
 ) -> Response:
     """Take a key result out of its objective; its history stays."""
-    command = RemoveKeyResult(key_result_id=key_result_id, reason=body.reason)
+    command = RemoveKeyResult(key_result_id=key_result_id, reason=body.reason if body else None)
     return await write.apply(command, goals.key_result, key_result_id)
 
 

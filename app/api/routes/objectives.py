@@ -22,7 +22,7 @@ from app.api.schemas import (
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, Refusal
 from app.domain.key_result import DraftKeyResult, KeyResultTerms
 from app.domain.objective import (
     AbandonObjective,
@@ -77,8 +77,14 @@ async def draft_objective(
                 external=body.external,
             )
         )
-        for key_result in body.key_results:
-            await unit.execute(_draft_key_result(unit, id, key_result))
+        for number, key_result in enumerate(body.key_results):
+            earlier = [one.external for one in body.key_results[:number] if one.external]
+            try:
+                if key_result.external in earlier:
+                    raise Refusal("Two key results have this external id.", pointer="/external")
+                await unit.execute(_draft_key_result(unit, id, key_result))
+            except Refusal as refusal:
+                raise refusal.within(f"/key_results/{number}") from None
         location = f"/v1/organizations/{organization_id}/objectives/{id}"
         return await answer(unit, goals.objective, id, status=201, location=location)
 
