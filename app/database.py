@@ -39,6 +39,7 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 15.0) 
             timeout=10,
             command_timeout=command_timeout,
             init=_prepare,
+            reset=_reset,
             server_settings={
                 "role": APPLICATION_ROLE,
                 "application_name": "okr-ledger",
@@ -96,6 +97,12 @@ async def checked_pool(settings: Settings, **options: Any) -> AsyncIterator[Pool
         yield pool
     finally:
         await pool.close()
+
+
+async def _reset(conn: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Settings are made for a transaction only, so that ending it is all there is to reset."""
+    if conn.is_in_transaction():
+        await conn.execute("ROLLBACK")
 
 
 async def _prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -15,6 +15,7 @@ import asyncpg
 
 from app.application.idempotency import Answer, Once, find, keep
 from app.application.replay import replay
+from app.application.states import States
 from app.application.unit_of_work import UnitOfWork
 from app.domain.errors import NotFound, Refusal
 from app.events import store
@@ -61,6 +62,7 @@ class Ledgers:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
+        self._states = States()
         self._replays: OrderedDict[tuple[UUID, int], MemoryRows] = OrderedDict()
 
     async def write(
@@ -122,7 +124,7 @@ class Ledgers:
             head = await store.lock_head(conn, org_id)
         except LedgerMissing as missing:
             raise NotFound("organisation", org_id) from missing
-        unit = UnitOfWork(conn, org_id, meta, head)
+        unit = UnitOfWork(conn, org_id, meta, head, self._states)
         yield unit
         await unit.flush()
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.application.facts import look_up
+from app.application.states import States
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
 from app.events import store
@@ -28,11 +29,14 @@ class UnitOfWork:
     after it stand.
     """
 
-    def __init__(self, conn: Connection, org_id: UUID, meta: Meta, head: Head) -> None:
+    def __init__(
+        self, conn: Connection, org_id: UUID, meta: Meta, head: Head, known: States
+    ) -> None:
         self.conn = conn
         self.org_id = org_id
         self.meta = meta
         self._head = head
+        self._known = known
         self._states: dict[Stream, tuple[Any, int]] = {}
         self._pending: list[Recorded] = []
         self._last = head.position
@@ -59,13 +63,21 @@ class UnitOfWork:
 
     async def states(self, category: str, ids: Sequence[UUID]) -> list[Any]:
         """The states of several aggregates of one category, in one round trip."""
-        wanted = [id for id in ids if Stream(category, id) not in self._states]
-        if wanted:
-            fold = STREAMS[category].fold
-            kept = await store.read_streams(self.conn, self.org_id, category, wanted)
-            for id, events in kept.items():
-                state = fold([recorded.event for recorded in events])
-                self._states[Stream(category, id)] = (state, len(events))
+        wanted = {id: Stream(category, id) for id in ids}
+        known = {
+            id: self._known.get(self.org_id, stream)
+            for id, stream in wanted.items()
+            if stream not in self._states
+        }
+        if known:
+            versions = {id: version for id, (_, version) in known.items()}
+            news = await store.read_streams(self.conn, self.org_id, category, versions)
+            for id, (state, version) in known.items():
+                # What this transaction appends is never read back: it is in `_states` already.
+                state = STREAMS[category].fold([e.event for e in news[id]], onto=state)
+                version += len(news[id])
+                self._states[wanted[id]] = (state, version)
+                self._known.keep(self.org_id, wanted[id], state, version)
         return [self._states[Stream(category, id)][0] for id in ids]
 
     async def _load(self, stream: Stream) -> tuple[Any, int]:

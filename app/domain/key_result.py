@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -174,25 +175,29 @@ class CheckIn:
 
 @dataclass(frozen=True, slots=True)
 class KeyResult:
-    """Its check-ins are in the order in which they were recorded."""
+    """`last` is, for each thing that can be said, the check-in that has the last word in it."""
 
     key_result_id: UUID
     objective_id: UUID
     cycle_id: UUID
     terms: KeyResultTerms
     removed: bool = False
-    check_ins: tuple[CheckIn, ...] = ()
+    last: Mapping[Aspect, CheckIn] = field(default_factory=dict)
     score: Decimal | None = None
 
-    def last_word(self, aspect: Aspect) -> CheckIn | None:
-        """Of the check-ins that say this, the one of the latest moment; of two, the later told."""
-        saying = (one for one in reversed(self.check_ins) if one.says(aspect))
-        return max(saying, key=lambda one: one.occurred_at, default=None)
+    def last_word(self, told: CheckIn) -> tuple[Aspect, ...]:
+        """In what a check-in told now has the last word: none before speaks of a later moment."""
+        return tuple(
+            aspect
+            for aspect in ASPECTS
+            if told.says(aspect)
+            and (aspect not in self.last or self.last[aspect].occurred_at <= told.occurred_at)
+        )
 
     @property
     def progress(self) -> Decimal | None:
         """How far the last reading has come; None without one that fits the measure."""
-        last = self.last_word("value")
+        last = self.last.get("value")
         reading = None if last is None else last.terms.value
         if reading is None or isinstance(reading, bool) != isinstance(
             self.terms.measure, Milestone
@@ -212,7 +217,7 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
             return replace(state, removed=True)
         case CheckInRecorded():
             told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
-            return replace(state, check_ins=(*state.check_ins, told))
+            return replace(state, last={**state.last, **dict.fromkeys(event.last_word, told)})
         case KeyResultScored():
             return replace(state, score=event.score)
         case KeyResultReset():
@@ -360,7 +365,6 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
         )
     # A clock that runs ahead must not silence the next check-in.
     told = CheckIn(command.check_in_id, terms, min(command.occurred_at, command.at))
-    after = replace(state, check_ins=(*state.check_ins, told))
     return CheckInRecorded(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
@@ -368,7 +372,7 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
         check_in_id=command.check_in_id,
         terms=terms,
         progress=None if terms.value is None else progress(state.terms.measure, terms.value),
-        last_word=tuple(aspect for aspect in ASPECTS if after.last_word(aspect) is told),
+        last_word=state.last_word(told),
         occurred_at=told.occurred_at,
         external=command.external,
     )

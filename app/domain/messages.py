@@ -118,8 +118,9 @@ class Decider(Generic[S, C, E]):
     evolve: Callable[[S, E], S]
     decide: Callable[[S, C], Sequence[Event]]
 
-    def fold(self, events: Sequence[E]) -> S:
-        state = self.initial
+    def fold(self, events: Sequence[E], onto: S | None = None) -> S:
+        """The state that events lead to, from the initial one or from an earlier one."""
+        state = self.initial if onto is None else onto
         for event in events:
             state = self.evolve(state, event)
         return state

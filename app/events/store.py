@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -148,30 +148,20 @@ async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> No
         raise RuntimeError(f"the head of ledger {last.org_id} moved under its lock")
 
 
-async def read_stream(conn: Connection, org_id: UUID, stream: Stream) -> list[Recorded]:
-    """All events of one stream, oldest first; empty when it does not exist."""
-    rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM events "  # noqa: S608 (constant columns)
-        "WHERE org_id = $1 AND category = $2 AND stream_id = $3 ORDER BY version",
-        org_id,
-        stream.category,
-        stream.id,
-    )
-    return [_recorded(row) for row in rows]
-
-
 async def read_streams(
-    conn: Connection, org_id: UUID, category: str, ids: Sequence[UUID]
+    conn: Connection, org_id: UUID, category: str, versions: Mapping[UUID, int]
 ) -> dict[UUID, list[Recorded]]:
-    """All events of several streams of one category, by stream, in one round trip."""
+    """The events of streams of one category after a version of each, in one round trip."""
     rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM events "  # noqa: S608 (constant columns)
-        "WHERE org_id = $1 AND category = $2 AND stream_id = ANY($3::uuid[]) ORDER BY position",
+        f"SELECT {_COLUMNS} FROM unnest($3::uuid[], $4::int[]) AS known (id, upto) "  # noqa: S608 (constant columns)
+        "JOIN events ON org_id = $1 AND category = $2 AND stream_id = id AND version > upto "
+        "ORDER BY position",
         org_id,
         category,
-        list(ids),
+        list(versions),
+        list(versions.values()),
     )
-    streams: dict[UUID, list[Recorded]] = {id: [] for id in ids}
+    streams: dict[UUID, list[Recorded]] = {id: [] for id in versions}
     for row in rows:
         streams[row["stream_id"]].append(_recorded(row))
     return streams

@@ -12,7 +12,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from app.database import Pool
-from app.domain.messages import Event, Stream
+from app.domain.messages import Event
 from app.domain.team import TeamFormed, TeamRenamed
 from app.domain.values import Level
 from app.events import store
@@ -87,22 +87,27 @@ async def test_a_version_that_is_taken_is_a_conflict_and_nothing_is_kept(
     assert [event.position for event in await _read(pool, founded, Filter())] == [1, 2]
 
 
-async def test_a_stream_is_read_alone_and_several_together(pool: Pool, founded: UUID) -> None:
+async def test_streams_are_read_together_each_after_a_version_of_its_own(
+    pool: Pool, founded: UUID
+) -> None:
     one, two = _team("One"), _team("Two")
     renamed = TeamRenamed(team_id=one.team_id, name="Uno")
     await _append(pool, founded, [(one, 1), (two, 1), (renamed, 2)])
     async with pool.acquire() as conn, conn.transaction():
         await store.as_organization(conn, founded)
-        alone = await store.read_stream(conn, founded, Stream("team", one.team_id))
         missing = uuid7()
-        several = await store.read_streams(
-            conn, founded, "team", [one.team_id, two.team_id, missing]
+        whole = await store.read_streams(
+            conn, founded, "team", {one.team_id: 0, two.team_id: 0, missing: 0}
         )
-    assert [(e.version, e.event) for e in alone] == [(1, one), (2, renamed)]
-    assert {id: [e.event for e in events] for id, events in several.items()} == {
-        one.team_id: [one, renamed],
-        two.team_id: [two],
+        news = await store.read_streams(conn, founded, "team", {one.team_id: 1, two.team_id: 1})
+    assert {id: [(e.version, e.event) for e in events] for id, events in whole.items()} == {
+        one.team_id: [(1, one), (2, renamed)],
+        two.team_id: [(1, two)],
         missing: [],
+    }
+    assert {id: [e.event for e in events] for id, events in news.items()} == {
+        one.team_id: [renamed],
+        two.team_id: [],
     }
 
 
