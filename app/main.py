@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.api import openapi, problems
+from app.api.dependencies import only_known_parameters
 from app.api.middleware import BodyLimit, Envelope
 from app.api.routes import (
     access,
@@ -77,7 +78,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        strict = [] if router is operations.router else [Depends(only_known_parameters)]
+        app.include_router(router, dependencies=strict)
     app.state.routes = [route for router in ROUTERS for route in router.routes]
     problems.install(app)
     app.add_middleware(

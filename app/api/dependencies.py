@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, TypeAdapter, ValidationError, WithJsonSchema
 from uuid_utils.compat import uuid7
@@ -134,6 +136,24 @@ AsOf = Annotated[
 ]
 
 
+async def only_known_parameters(request: Request) -> None:
+    """A misspelt filter must not be taken for none."""
+    route = request.scope.get("route")
+    if isinstance(route, APIRoute) and request.query_params:
+        known = _parameters(route.dependant)
+        for name in request.query_params:
+            if name not in known:
+                raise ApiProblem(
+                    "invalid", f"There is no parameter {name[:100]!r} here.", pointer=name[:100]
+                )
+
+
+def _parameters(needed: Dependant) -> frozenset[str]:
+    """The names of all query parameters of a route."""
+    own = frozenset(field.alias for field in needed.query_params)
+    return own.union(*(_parameters(part) for part in needed.dependencies))
+
+
 # Reading ----------------------------------------------------------------------------------
 
 
@@ -230,8 +250,8 @@ class Write:
     org_id: UUID
     caller: Caller
     meta: Meta
-    once: Once | None
-    expected: int | None
+    once: Once | None = None
+    expected: int | None = None
     has_if_match: bool = False
     once_required: bool = False
 
@@ -319,6 +339,41 @@ async def meta_of(request: Request, caller: Caller, source: str = "api") -> Meta
     return Meta(caller.actor, source, request.scope.get("correlation_id") or uuid7())
 
 
+def creates(scope: Scope) -> Any:
+    """The dependency of a route that makes a new thing: there is nothing yet to match."""
+
+    async def dependency(
+        request: Request,
+        organization_id: UUID,
+        caller: AnyCaller,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Write:
+        permit(caller, scope, organization_id)
+        return Write(
+            request.app.state.ledgers,
+            organization_id,
+            caller,
+            await meta_of(request, caller),
+            _once(request, caller, idempotency_key, await request.body()),
+            once_required=caller.is_integration,
+        )
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+def runs(scope: Scope) -> Any:
+    """The dependency of a route whose repetition changes nothing anyway."""
+
+    async def dependency(request: Request, organization_id: UUID, caller: AnyCaller) -> Write:
+        permit(caller, scope, organization_id)
+        meta = await meta_of(request, caller)
+        return Write(request.app.state.ledgers, organization_id, caller, meta)
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
 def writes(scope: Scope) -> Any:
     """The dependency of a route that writes to one organisation's ledger."""
 
@@ -352,7 +407,7 @@ async def _founding(
         raise ApiProblem("forbidden", "Only an operator's key founds organisations.")
     once = _once(request, caller, idempotency_key, await request.body())
     ledgers: Ledgers = request.app.state.ledgers
-    return Write(ledgers, uuid7(), caller, await meta_of(request, caller), once, None)
+    return Write(ledgers, uuid7(), caller, await meta_of(request, caller), once)
 
 
 _founding.scope = Scope.ORGANIZATION_WRITE  # type: ignore[attr-defined]

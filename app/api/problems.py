@@ -16,11 +16,12 @@ from typing import Any
 import asyncpg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.application.idempotency import KeyInFlight, KeyReused
+from app.application.pointers import pointed
 from app.domain import errors
 from app.events.store import WrongExpectedVersion
 
@@ -254,24 +255,15 @@ def render(
     return Response(content, kind.status, dict(headers or {}), MEDIA_TYPE)
 
 
-def _pointer(location: Sequence[str | int]) -> str:
-    """From pydantic's location to a JSON pointer, or a parameter's name."""
-    where, *rest = location
-    if where == "body":
-        escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in rest)
-        return "".join(f"/{part}" for part in escaped)
-    return str(rest[-1]) if rest else str(where)
-
-
-def field_errors(found: Sequence[Any]) -> list[dict[str, str]]:
-    """What validation found, without what was sent: that may be secret, or unprintable."""
-    return [
-        {
-            "pointer": _pointer(error["loc"]),
-            "detail": str(error["msg"]).removeprefix("Value error, "),
-        }
-        for error in found[:100]
+def _field_errors(found: Sequence[Any], body: Any) -> list[dict[str, str]]:
+    """What validation found: by a JSON pointer into the body, or by a parameter's name."""
+    in_body = [{**one, "loc": one["loc"][1:]} for one in found if one["loc"][0] == "body"]
+    elsewhere = [
+        {"pointer": str(one["loc"][-1]), "detail": str(one["msg"]).removeprefix("Value error, ")}
+        for one in found
+        if one["loc"][0] != "body"
     ]
+    return [*elsewhere, *pointed(in_body, body)][:100]
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -296,19 +288,33 @@ async def _api_problem(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError | ValidationError)
+    assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
+        return _malformed(request)
+    if isinstance(error.body, bytes) and error.body:
+        # It was not even read as JSON.
+        told = request.headers.get("content-type", "nothing")
         return render(
-            "malformed-json", "The body is no complete JSON document.", instance=_path(request)
+            "unsupported-media-type",
+            f"The body is said to be of type {told}.",
+            instance=_path(request),
         )
-    listed = field_errors(found)
+    listed = _field_errors(found, error.body)
     summary = "; ".join(f"{one['pointer'] or '/'}: {one['detail']}" for one in listed[:3])
     return render("invalid", summary, instance=_path(request), field_errors=listed)
 
 
+def _malformed(request: Request) -> Response:
+    return render(
+        "malformed-json", "The body is no complete JSON document.", instance=_path(request)
+    )
+
+
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return _malformed(request)
     name = _HTTP.get(error.status_code)
     if name is None:
         name = "internal" if error.status_code >= 500 else "bad-request"
@@ -320,7 +326,7 @@ async def _http(request: Request, error: Exception) -> Response:
         detail = str(error.detail or HTTPStatus(error.status_code).phrase)
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(_methods(request))
+        headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "GET, HEAD")
     return render(name, detail, instance=_path(request), headers=headers)
 
 
@@ -372,11 +378,6 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     )
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("unhandled error", exc_info=error)
-    return render("internal", "An unexpected error; it was logged.", instance=_path(request))
-
-
 def _path(request: Request) -> str:
     return request.url.path
 
@@ -394,8 +395,7 @@ _OUTAGES: tuple[type[Exception], ...] = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.ReadOnlySQLTransactionError,
-    ConnectionError,
-    TimeoutError,
+    OSError,
 )
 
 
@@ -410,7 +410,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(KeyInFlight, _in_flight)
     for outage in _OUTAGES:
         app.add_exception_handler(outage, _unavailable)
-    app.add_exception_handler(Exception, _failed)
 
 
 def declared(*names: str) -> dict[int | str, dict[str, Any]]:
@@ -439,6 +438,7 @@ ALWAYS = (
 WRITES = (
     *ALWAYS,
     "malformed-json",
+    "unsupported-media-type",
     "idempotency-key-required",
     "in-flight",
     "already-exists",

@@ -38,13 +38,14 @@ def narrow(model: type[M], body: BaseModel) -> M:
 
 
 def patched(model: type[M], current: M, patch: BaseModel) -> M:
-    """`current` with what the patch states; a null means "nothing" where nothing is allowed."""
-    stated = {
-        name: getattr(patch, name) for name in patch.model_fields_set & set(model.model_fields)
-    }
-    required = {name for name, field in model.model_fields.items() if field.default is not None}
-    kept = {k: v for k, v in stated.items() if not (v is None and k in required)}
-    return current.model_copy(update=kept)
+    """`current` with what the patch states."""
+    stated = patch.model_fields_set & set(model.model_fields)
+    return current.model_copy(update={name: getattr(patch, name) for name in stated})
+
+
+def unstated() -> Any:
+    """The default of a field that may be left out, but is never null."""
+    return Field(default_factory=lambda: None)
 
 
 def _example(**values: Any) -> ConfigDict:
@@ -99,7 +100,7 @@ class ChangeTeamBody(Body):
     """Only what is stated changes; a null `parent_id` moves the team to the top."""
 
     model_config = _example(name="Growth and retention")
-    name: Line | None = None
+    name: Line = unstated()
     parent_id: UUID | None = None
 
 
@@ -173,10 +174,10 @@ class ReviseObjectiveBody(Body):
     """Only what is stated changes. Once committed, a reason is needed."""
 
     model_config = _example(title="Customers stay because they succeed", reason="Sharper words.")
-    title: Line | None = None
+    title: Line = unstated()
     why: Prose | None = None
     why_now: Prose | None = None
-    origin: Origin | None = None
+    origin: Origin = unstated()
     reason: Prose | None = None
 
 
@@ -202,9 +203,9 @@ class AmendKeyResultBody(Body):
         measure={"kind": "metric", "unit": "customers", "baseline": 120, "target": 180},
         reason="One market was postponed.",
     )
-    title: Line | None = None
-    measure: Measure | None = None
-    weight: Weight | None = None
+    title: Line = unstated()
+    measure: Measure = unstated()
+    weight: Weight = unstated()
     owner: Owner | None = None
     reason: Prose | None = None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from app.application.pointers import pointed
 from app.domain.cycle import Phase
 from app.domain.deployment import Decision
 from app.domain.errors import Refusal
@@ -18,6 +19,21 @@ from app.domain.measures import Measure, Milestone
 from app.domain.objective import ObjectiveTerms
 from app.domain.team import TeamLevel
 from app.domain.values import Day, Key, Level, Line, Moment, Origin, Prose, Share, Value
+
+_EXAMPLE: dict[str, Any] = {
+    "source": "planning-sheet",
+    "organization": "Harbour & Sons",
+    "cycle": {"name": "2026 Q1", "starts_on": "2026-01-01", "ends_on": "2026-03-31"},
+    "owners": [{"key": "growth", "name": "Growth", "level": "team"}],
+    "objectives": [
+        {
+            "key": "O1",
+            "owner": "growth",
+            "title": "Customers stay because they succeed",
+            "key_results": [{"key": "O1.1", "title": "The guide is out", "score": 1}],
+        }
+    ],
+}
 
 ItemKey = Annotated[Key, Field(max_length=200)]
 """An item's key in the document; what is made of the item is found again by it."""
@@ -128,6 +144,8 @@ class RetrospectiveItem(Value):
 class ImportDocument(Value):
     """`source` names where the document comes from: keys are told apart by it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
     source: Key
     organization: Line | None = None
     cycle: CycleItem
@@ -198,30 +216,7 @@ def _shape_errors(invalid: ValidationError, data: bytes) -> list[dict[str, str]]
     found = invalid.errors(include_input=False, include_context=False, include_url=False)
     if found[0]["type"] == "json_invalid":
         return [{"pointer": "", "detail": found[0]["msg"]}]
-    sent = from_json(data)
-    by_pointer: dict[str, list[str]] = {}
-    for error in found:
-        pointer = _pointer(error["loc"], sent, missing=error["type"] == "missing")
-        by_pointer.setdefault(pointer, []).append(error["msg"].removeprefix("Value error, "))
-    # Where several shapes are accepted, each of them says what is wrong.
-    return [
-        {"pointer": pointer, "detail": "; or: ".join(dict.fromkeys(details))}
-        for pointer, details in by_pointer.items()
-    ]
-
-
-def _pointer(location: Sequence[str | int], sent: Any, *, missing: bool) -> str:
-    """A JSON pointer into what was sent; pydantic's location also names members of unions."""
-    parts: list[str | int] = []
-    for part in location:
-        inside = isinstance(sent, dict) if isinstance(part, str) else isinstance(sent, list)
-        if inside and (isinstance(part, int) or part in sent):
-            parts.append(part)
-            sent = sent[part]
-    if missing:
-        parts.append(location[-1])
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "".join(f"/{part}" for part in escaped)
+    return pointed(found, from_json(data))
 
 
 _Keyed = list[tuple[str, str]]

@@ -91,9 +91,8 @@ class UnitOfWork:
         `expected` is the version that the caller saw of the command's stream.
         """
         stream = command.stream
-        state, version = await self._load(stream)
-        if expected is not None and version != expected:
-            raise WrongExpectedVersion(stream, expected, version)
+        await self.expect(stream, expected)
+        state, _ = await self._load(stream)
         facts = {
             name: await look_up(self, lookup.name, lookup.by(state, command))
             for name, lookup in lookups(command).items()
@@ -101,6 +100,12 @@ class UnitOfWork:
         complete: Any = replace(command, at=self.at, **facts)
         events = DECIDERS[type(command)].decide(state, complete)
         return [await self._note(event) for event in events]
+
+    async def expect(self, stream: Stream, version: int | None) -> None:
+        """Raise WrongExpectedVersion unless the stream is there; None means any version."""
+        _, actual = await self._load(stream)
+        if version is not None and version != actual:
+            raise WrongExpectedVersion(stream, version, actual)
 
     async def _note(self, event: Event) -> Recorded:
         stream = event.stream
@@ -119,7 +124,7 @@ class UnitOfWork:
             meta=self.meta,
             occurred_at=getattr(event, "occurred_at", self.at),
             recorded_at=self.at,
-            event=event,
+            told=event,
         )
         self._states[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
         self._pending.append(recorded)

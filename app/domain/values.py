@@ -129,11 +129,10 @@ def share(value: Decimal) -> Decimal:
 
 
 def utc(moment: datetime) -> datetime:
-    """The same moment in UTC."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("choose a year from 2 to 9998") from error
+    """The same moment in UTC. The very ends of the calendar stand for infinity in Postgres."""
+    if not 2 <= moment.year <= 9998:
+        raise ValueError("choose a year from 2 to 9998")
+    return moment.astimezone(UTC)
 
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -10,7 +10,7 @@ from app.events.upcasters import UPCASTERS
 
 
 class UnreadableEvent(Exception):
-    """The ledger holds an event that this version of the program does not know."""
+    """The ledger holds what this version of the program cannot read as an event."""
 
 
 def encode(event: Event) -> str:
@@ -26,9 +26,12 @@ def decode(type_name: str, schema_version: int, data: str) -> Event:
             f"{type_name} version {schema_version} is not known here; "
             "run the version of the program that wrote it, or a newer one."
         )
-    if schema_version == cls.schema_version:
-        return cls.model_validate_json(data)
-    content = json.loads(data)
-    for version in range(schema_version, cls.schema_version):
-        content = UPCASTERS[type_name, version](content)
-    return cls.model_validate_json(json.dumps(content))
+    try:
+        if schema_version == cls.schema_version:
+            return cls.model_validate_json(data)
+        content = json.loads(data)
+        for version in range(schema_version, cls.schema_version):
+            content = UPCASTERS[type_name, version](content)
+        return cls.model_validate_json(json.dumps(content))
+    except (ValueError, LookupError, TypeError) as error:
+        raise UnreadableEvent(f"{type_name} version {schema_version} does not say so.") from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from app.domain.messages import Event, Stream
+from app.events.codec import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Recorded:
     """One event of a ledger. Positions run 1, 2, 3, ... without gaps; so do a stream's versions.
 
     `occurred_at` is when it was true, `recorded_at` when the ledger learnt it. `data` is the exact
-    text kept, of schema `schema_version`; `event` is what it says today, upcast if need be.
+    text kept, of schema `schema_version`; `event` is what it says today, upcast if need be, and
+    is only read when it is asked for.
     """
 
     org_id: UUID
@@ -46,7 +48,12 @@ class Recorded:
     meta: Meta
     occurred_at: datetime
     recorded_at: datetime
-    event: Event
+    told: Event | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def event(self) -> Event:
+        """Raises UnreadableEvent."""
+        return self.told or decode(self.type, self.schema_version, self.data)
 
     def leaf_hash(self) -> bytes:
         """SHA-256 of a zero byte and the event's leaf (RFC 9162 style): 32 bytes.

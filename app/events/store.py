@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 
 from app.domain.messages import Stream
-from app.events.codec import decode
 from app.events.envelope import Meta, Recorded
 
 if TYPE_CHECKING:
@@ -243,16 +242,12 @@ def _recorded(row: asyncpg.Record) -> Recorded:
         meta=Meta(row["actor"], row["source"], row["correlation_id"], row["causation_id"]),
         occurred_at=_utc(row["occurred_at"]),
         recorded_at=_utc(row["recorded_at"]),
-        event=decode(row["type"], row["schema_version"], row["data"]),
     )
 
 
-async def altered(conn: Connection, org_id: UUID) -> list[int]:
-    """The positions whose content is not what their hash says."""
+async def read_with_hashes(conn: Connection, org_id: UUID) -> AsyncIterator[tuple[Recorded, bytes]]:
+    """All events in ledger order, each with the hash that was kept of it, in bounded memory."""
     sql, arguments = _select(org_id, Filter())
     sql = sql.replace(" FROM events", ", leaf_hash FROM events", 1)
-    return [
-        row["position"]
-        async for row in conn.cursor(sql, *arguments, prefetch=500)
-        if _recorded(row).leaf_hash() != row["leaf_hash"]
-    ]
+    async for row in conn.cursor(sql, *arguments, prefetch=500):
+        yield _recorded(row), row["leaf_hash"]

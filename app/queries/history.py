@@ -38,7 +38,10 @@ class EventView(View):
     causation_id: UUID | None
     occurred_at: datetime
     recorded_at: datetime
-    leaf_hash: str = Field(description="SHA-256 over everything recorded, in hexadecimal.")
+    leaf_hash: str = Field(
+        description="SHA-256 over everything recorded, in hexadecimal; of `data`, over the very "
+        "bytes of this answer."
+    )
 
 
 def event_view(recorded: Recorded) -> EventView:

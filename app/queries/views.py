@@ -28,7 +28,7 @@ class Resource(View):
 
 
 class Page(View, Generic[T]):
-    """`next_page_token` is absent on the last page."""
+    """`next_page_token` is null on the last page."""
 
     items: list[T]
     next_page_token: str | None = None

@@ -23,6 +23,8 @@ LISTS = {
     "key_id": "/api-keys",
 }
 """Where the ids are found that fill the parameter of a path."""
+PAGED = {path.partition("?")[0] for path in LISTS.values()} | {"/deployment/decisions"}
+PAGED_WITHIN = ("/reflections", "/warnings", "/check-ins", "/history", "/events")
 QUESTIONS = ("levels", "limits", "scoring", "kpis")
 NARROWED = (
     *LISTS.values(),
@@ -138,7 +140,8 @@ async def _bodies(api: Api, paths: Iterable[str], **asked: Any) -> dict[str, Jso
     for path in paths:
         bare, _, query = path.partition("?")
         narrowed = dict([query.split("=")] if query else [])
-        bodies[path] = await api.get(bare, page_size=500, **narrowed, **asked)
+        size = {"page_size": 500} if bare in PAGED or bare.endswith(PAGED_WITHIN) else {}
+        bodies[path] = await api.get(bare, **size, **narrowed, **asked)
     return bodies
 
 

@@ -107,13 +107,16 @@ async def test_a_draft_is_amended_freely_and_only_in_what_is_stated(api: Api) ->
     (key_result,) = (await _drafted(api))["key_results"]
     person = await api.person()
     path = f"/key-results/{key_result['id']}"
-    amended = await api.patch(path, {"title": "Regulars", "measure": None})
+    amended = await api.patch(path, {"title": "Regulars"})
     assert amended == {**key_result, "version": 2, "title": "Regulars"}
 
     owned = await api.patch(path, {"owner": {"kind": "person", "id": person["id"]}})
     assert owned["owner"]["name"] == "Ada Park"
     assert (await api.patch(path, {"weight": 4}))["owner"] == owned["owner"]
     assert (await api.patch(path, {"owner": None}))["owner"] is None
+    for name in ("title", "measure", "weight"):
+        problem = await api.refused("invalid", "PATCH", path, {name: None})
+        assert pointers(problem) == [f"/{name}"]
 
 
 async def test_an_amendment_after_commitment_needs_a_reason_that_is_kept(api: Api) -> None:

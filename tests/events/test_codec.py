@@ -87,7 +87,7 @@ def test_the_leaf_hash_covers_everything_that_is_kept() -> None:
         meta=Meta("person/x", "api", uid(3)),
         occurred_at=NOW,
         recorded_at=datetime(2026, 2, 1, 9, 0, 0, 5, tzinfo=UTC),
-        event=sample,
+        told=sample,
     )
     leaf = json.dumps(
         [

@@ -37,7 +37,7 @@ def _recorded(
         meta=Meta(meta.get("actor", "person/a"), "test", uuid7()),
         occurred_at=head.at,
         recorded_at=head.at,
-        event=event,
+        told=event,
     )
 
 

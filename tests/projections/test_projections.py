@@ -43,7 +43,7 @@ def _recorded(org_id: UUID, head: store.Head) -> list[Recorded]:
                 meta=Meta("person/a", "test", uuid7()),
                 occurred_at=getattr(event, "occurred_at", head.at),
                 recorded_at=head.at,
-                event=event,
+                told=event,
             )
         )
     return story
@@ -122,8 +122,8 @@ async def test_verify_names_an_altered_and_a_missing_event(
         await owner.execute("UPDATE ledgers SET head = 2 WHERE org_id = $1", founded)
         await owner.execute("ALTER TABLE events ENABLE TRIGGER USER")
     assert await _differences(ledgers, founded) == (
-        "ledgers: the head is 2, the last event 1",
         "events 1: the content is not what its hash says",
+        "ledgers: the head is 2, the last event 1",
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import IssueKeyBody
@@ -23,6 +24,7 @@ from app.queries.programme import ApiKeyView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/api-keys", tags=["api keys"])
+CreateKeys = Annotated[Write, creates(Scope.KEYS_WRITE)]
 WriteKeys = Annotated[Write, writes(Scope.KEYS_WRITE)]
 
 
@@ -41,7 +43,7 @@ class IssuedKeyView(ApiKeyView):
     response_model=IssuedKeyView,
     responses=declared(*WRITES),
 )
-async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: WriteKeys) -> Response:
+async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: CreateKeys) -> Response:
     """Issue a key with no more scopes than one's own. It is shown in this answer only.
 
     A retry with the same Idempotency-Key is answered without the key: a secret is not kept.
@@ -62,7 +64,8 @@ async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: WriteK
         )
         await keep_key(unit.conn, organization_id, id, key)
         location = f"/v1/organizations/{organization_id}/api-keys/{id}"
-        return await answer(unit, _issued, id, status=201, location=location)
+        shown = await answer(unit, programme.api_key, id, status=201, location=location)
+        return replace(shown, body=(await answer(unit, _issued, id)).body)
 
     response = await write(work)
     if "Idempotency-Replayed" in response.headers:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import AlignBody, ReasonBody
@@ -21,6 +21,7 @@ from app.queries.goals import AlignmentView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["alignments"])
+CreateObjectives = Annotated[Write, creates(Scope.OBJECTIVES_WRITE)]
 WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
 
 
@@ -32,7 +33,7 @@ WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
     responses=declared(*WRITES, "alignment-loop", "decision-refuses"),
 )
 async def align_objective(
-    organization_id: UUID, objective_id: UUID, body: AlignBody, write: WriteObjectives
+    organization_id: UUID, objective_id: UUID, body: AlignBody, write: CreateObjectives
 ) -> Response:
     """Record the agreement that an objective contributes to a goal. It may have several."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
@@ -34,6 +34,7 @@ from app.queries.tree import MAX_DEPTH, TreeView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["cycles"])
+CreateCycles = Annotated[Write, creates(Scope.CYCLES_WRITE)]
 WriteCycles = Annotated[Write, writes(Scope.CYCLES_WRITE)]
 
 
@@ -44,7 +45,7 @@ WriteCycles = Annotated[Write, writes(Scope.CYCLES_WRITE)]
     response_model=CycleView,
     responses=declared(*WRITES, "decision-refuses"),
 )
-async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: WriteCycles) -> Response:
+async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: CreateCycles) -> Response:
     """Plan a cycle whose length fits a cadence decided."""
 
     async def work(unit: UnitOfWork) -> Answer:

@@ -7,21 +7,21 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.dependencies import Write, json_response, writes
-from app.api.problems import WRITES, declared
+from app.api.dependencies import Write, json_response, runs
+from app.api.problems import ALWAYS, declared
 from app.application.import_document import ImportDocument, parse
 from app.application.importing import ImportReport, run_import
 from app.domain.access import Scope
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/imports", tags=["imports"])
-WriteImports = Annotated[Write, writes(Scope.IMPORTS_WRITE)]
+WriteImports = Annotated[Write, runs(Scope.IMPORTS_WRITE)]
 
 
 @router.post(
     "",
     operation_id="import_document",
     response_model=ImportReport,
-    responses=declared(*WRITES, "document-invalid"),
+    responses=declared(*ALWAYS, "malformed-json", "too-large", "refused", "document-invalid"),
     openapi_extra={
         "requestBody": {
             "required": True,

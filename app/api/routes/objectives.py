@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
@@ -40,6 +40,7 @@ from app.queries.goals import KeyResultView, ObjectiveView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/objectives", tags=["objectives"])
+CreateObjectives = Annotated[Write, creates(Scope.OBJECTIVES_WRITE)]
 WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
 
 
@@ -62,7 +63,7 @@ def _draft_key_result(
     responses=declared(*WRITES, "decision-refuses"),
 )
 async def draft_objective(
-    organization_id: UUID, body: DraftObjectiveBody, write: WriteObjectives
+    organization_id: UUID, body: DraftObjectiveBody, write: CreateObjectives
 ) -> Response:
     """Draft an objective, with its key results if they are known: all or nothing."""
 
@@ -207,13 +208,12 @@ async def report_result(
 @router.post(
     "/{objective_id:id}/key-results",
     operation_id="draft_key_result",
-    tags=["key results"],
     status_code=201,
     response_model=KeyResultView,
     responses=declared(*WRITES, "decision-refuses"),
 )
 async def draft_key_result(
-    organization_id: UUID, objective_id: UUID, body: DraftKeyResultBody, write: WriteObjectives
+    organization_id: UUID, objective_id: UUID, body: DraftKeyResultBody, write: CreateObjectives
 ) -> Response:
     async def work(unit: UnitOfWork) -> Answer:
         command = _draft_key_result(unit, objective_id, body)

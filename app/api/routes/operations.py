@@ -50,10 +50,12 @@ async def health_ready(request: Request) -> Response:
     response_model=ProblemKind,
     responses=declared("not-found", "invalid"),
 )
-async def explain_problem(name: str) -> ProblemKind | Response:
+async def explain_problem(name: str, request: Request) -> ProblemKind | Response:
     """What a problem's `type` means, and how to mend it."""
     kind = KINDS.get(name)
-    return kind or render("not-found", "There is no such problem; see /openapi.json.")
+    return kind or render(
+        "not-found", "There is no such problem; see /openapi.json.", instance=request.url.path
+    )
 
 
 @router.get(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import RegisterPersonBody
@@ -22,6 +22,7 @@ from app.queries.programme import PersonView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/people", tags=["people"])
+CreatePeople = Annotated[Write, creates(Scope.PEOPLE_WRITE)]
 WritePeople = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
 
 
@@ -33,7 +34,7 @@ WritePeople = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
     responses=declared(*WRITES),
 )
 async def register_person(
-    organization_id: UUID, body: RegisterPersonBody, write: WritePeople
+    organization_id: UUID, body: RegisterPersonBody, write: CreatePeople
 ) -> Response:
     """Register a person. Name and address go to the directory, never into the ledger."""
 

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, writes
+from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
+from app.domain.messages import Stream
 from app.domain.team import (
     AddMember,
     DisbandTeam,
@@ -29,6 +30,7 @@ from app.queries.programme import TeamView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/teams", tags=["teams"])
+CreateTeams = Annotated[Write, creates(Scope.PEOPLE_WRITE)]
 WriteTeams = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
 
 
@@ -39,7 +41,7 @@ WriteTeams = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
     response_model=TeamView,
     responses=declared(*WRITES),
 )
-async def form_team(organization_id: UUID, body: FormTeamBody, write: WriteTeams) -> Response:
+async def form_team(organization_id: UUID, body: FormTeamBody, write: CreateTeams) -> Response:
     """Form a team. The company is the team at the top, of level `company`."""
 
     async def work(unit: UnitOfWork) -> Answer:
@@ -100,12 +102,11 @@ async def change_team(
         commands: list[TeamCommand] = []
         if "parent_id" in body.model_fields_set:
             commands.append(MoveTeam(team_id=team_id, parent_id=body.parent_id))
-        if body.name is not None:
+        if "name" in body.model_fields_set:
             commands.append(RenameTeam(team_id=team_id, name=body.name))
-        seen: int | None = expected
+        await unit.expect(Stream("team", team_id), expected)
         for command in commands:
-            await unit.execute(command, expected=seen)
-            seen = None
+            await unit.execute(command)
         return await answer(unit, programme.team, team_id)
 
     return await write(work)
