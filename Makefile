@@ -27,7 +27,7 @@ demo: $(INSTALLED) ## Serve a demonstration organisation from an embedded Postgr
 
 .PHONY: test
 test: $(INSTALLED) ## Run all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 .PHONY: check
 check: $(INSTALLED) ## Lint, format, types, import rules, OpenAPI drift
