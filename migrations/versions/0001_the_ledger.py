@@ -7,6 +7,8 @@ refuses changes to whoever is left.
 
 from alembic import op
 
+from migrations.support import keep_to_organization, lock_read_model, run
+
 revision = "0001"
 down_revision = None
 
@@ -322,13 +324,7 @@ GRANT SELECT, INSERT ON credentials TO okr_app;
 GRANT SELECT ON operators TO okr_app;
 """
 
-# After a transaction that set it, the setting reads '' and not NULL.
-ORGANIZATION = "nullif(current_setting('app.org_id', true), '')::uuid"
 KEY_DIGEST = "decode(nullif(current_setting('app.key_digest', true), ''), 'hex')"
-
-POLICIES = f"""
-CREATE POLICY own_organization ON {{table}} USING (org_id = {ORGANIZATION});
-"""
 
 # Whoever holds a key finds its row, before it is known whose key it is. The tables' owner keeps
 # the operators, and knows which ledgers there are.
@@ -354,33 +350,14 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON events
 """
 
 
-def run(script: str) -> None:
-    """Run several statements: the driver takes them one by one."""
-    for statement in split(script):
-        op.execute(statement)
-
-
-def split(script: str) -> list[str]:
-    statements, current, quoted = [], "", False
-    for line in script.strip().splitlines():
-        quoted ^= line.count("$$") % 2 == 1
-        current += line + "\n"
-        if line.rstrip().endswith(";") and not quoted:
-            statements.append(current.strip())
-            current = ""
-    return statements
-
-
 def upgrade() -> None:
     run(TABLES)
     run(ROLE)
     kept = ["ledgers", "events", "idempotency_keys", "directory", "credentials"]
-    for table in [*kept, *READ_MODELS]:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(POLICIES.format(table=table))
+    for table in kept:
+        keep_to_organization(table)
     for table in READ_MODELS:
-        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO okr_app")
+        lock_read_model(table)
     run(KEY_POLICIES)
     # Citus refuses triggers on distributed tables; there the grants stand alone.
     citus = op.get_bind().exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'citus'")

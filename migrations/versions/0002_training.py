@@ -1,0 +1,16 @@
+"""Phase 2: workshops, coaches and certificates."""
+
+from migrations.support import lock_read_model, run
+
+revision = "0002"
+down_revision = "0001"
+
+TABLES = ""
+
+READ_MODELS: list[str] = []
+
+
+def upgrade() -> None:
+    run(TABLES)
+    for table in READ_MODELS:
+        lock_read_model(table)

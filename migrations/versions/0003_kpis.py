@@ -1,0 +1,16 @@
+"""KPIs and their readings."""
+
+from migrations.support import lock_read_model, run
+
+revision = "0003"
+down_revision = "0002"
+
+TABLES = ""
+
+READ_MODELS: list[str] = []
+
+
+def upgrade() -> None:
+    run(TABLES)
+    for table in READ_MODELS:
+        lock_read_model(table)

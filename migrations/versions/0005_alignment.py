@@ -1,0 +1,16 @@
+"""Alignment across teams."""
+
+from migrations.support import lock_read_model, run
+
+revision = "0005"
+down_revision = "0004"
+
+TABLES = ""
+
+READ_MODELS: list[str] = []
+
+
+def upgrade() -> None:
+    run(TABLES)
+    for table in READ_MODELS:
+        lock_read_model(table)
