@@ -176,14 +176,30 @@ class Read:
     def show(self, view: BaseModel, reader: Reader, **headers: str) -> Response:
         """The view, or 304 where the client has just that. Who keeps it must ask again."""
         body = view.model_dump_json().encode()
+        return self.send(body, entity_tag(view, body), reader, **headers)
+
+    def send(
+        self,
+        body: bytes,
+        etag: str,
+        reader: Reader,
+        media_type: str = "application/json",
+        **headers: str,
+    ) -> Response:
+        """Like `show`, for what was made into bytes already."""
         headers |= {
-            "ETag": entity_tag(view, body),
+            "ETag": etag,
             "Ledger-Position": str(reader.position),
             "Cache-Control": "private, no-cache",
         }
-        if self.if_none_match and _matches(self.if_none_match, headers["ETag"]):
+        if self.if_none_match and _matches(self.if_none_match, etag):
             return Response(status_code=304, headers=headers)
-        return json_response(body, headers=headers)
+        return Response(body, 200, headers, media_type)
+
+
+def digest_tag(body: bytes) -> str:
+    """The ETag of what has no version."""
+    return f'"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
 def entity_tag(view: BaseModel, body: bytes) -> str:

@@ -53,8 +53,8 @@ _TABLE = [
     ),
     ProblemKind(
         name="idempotency-key-required", status=400, title="An Idempotency-Key is needed",
-        mend="Send an Idempotency-Key header, so that a retry cannot act twice; a check-in may "
-        "carry its source and external_id instead.",
+        mend="Send an Idempotency-Key header, so that a retry cannot act twice; a check-in or "
+        "a KPI's reading may carry its source and external_id instead.",
     ),
     ProblemKind(
         name="unauthenticated", status=401, title="No valid key",
@@ -131,6 +131,11 @@ _TABLE = [
     ProblemKind(
         name="reason-missing", status=409, title="This change needs a reason",
         mend="Say why: the history keeps it.",
+    ),
+    ProblemKind(
+        name="not-ready", status=409, title="Deployment and training are not done",
+        mend="Do what is in missing, or open the first cycle with an override that names a person "
+        "and a reason.",
     ),
     ProblemKind(
         name="reset-incomplete", status=409, title="Key results are without a choice",

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.domain.access import Scope
-from app.domain.deployment import Decision
+from app.domain.dependency import OtherSide
+from app.domain.deployment import Decision, Scoring
 from app.domain.key_result import CheckInTerms, KeyResultTerms, Weight
+from app.domain.kpi_terms import Direction, HealthyRange, KpiTerms
 from app.domain.measures import Measure
 from app.domain.objective import ObjectiveTerms
+from app.domain.readiness import Override
 from app.domain.reset import KeyResultChoice, NextCycle
+from app.domain.survey import SurveyAnswers
 from app.domain.team import MemberRole, TeamLevel
 from app.domain.values import (
+    Count,
     Day,
     ExternalRef,
     Level,
     Line,
     Moment,
+    Number,
     Origin,
     Owner,
     Prose,
     Share,
     Target,
 )
+from app.domain.workshop import Quorum, WorkshopKind
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -118,6 +126,88 @@ class PlanCycleBody(Body):
     external: ExternalRef | None = None
 
 
+class PlanYearBody(Body):
+    """Levels left out are all that are decided."""
+
+    model_config = _example(year=2028)
+    year: Count = Field(ge=1000, le=9000, description="What the year is called.")
+    starts_on: Day | None = Field(
+        default=None,
+        description="Its first day, else 1 January: the first of a month counts calendar months, "
+        "any other day whole weeks. It may lie in the calendar year before.",
+    )
+    levels: tuple[Level, ...] | None = Field(default=None, min_length=1, max_length=3)
+    with_year: bool = Field(
+        default=False, description="Plan a year cycle that holds the others, decided or not."
+    )
+
+
+class ChangeCycleBody(Body):
+    """Only what is stated changes."""
+
+    model_config = _example(name="The first quarter")
+    name: Line = unstated()
+    starts_on: Day = unstated()
+    ends_on: Day = unstated()
+
+
+class OpenCycleBody(Body):
+    """The first cycle needs an override while deployment and training are not done."""
+
+    model_config = _example(
+        override={"person_id": f"{_ID}5", "reason": "The workshop is next week; we learn by doing."}
+    )
+    override: Override | None = None
+
+
+class ScheduleWorkshopBody(Body):
+    model_config = _example(
+        kind="leadership",
+        title="What OKRs mean for us",
+        scheduled_at="2026-01-12T09:00:00Z",
+        agenda=["Why now", "Who owns goals", "What we stop doing"],
+        quorum={"kind": "share", "share": 0.75},
+    )
+    kind: WorkshopKind
+    title: Line
+    scheduled_at: Moment
+    agenda: tuple[Prose, ...] = Field(default=(), max_length=50)
+    team_id: UUID | None = Field(default=None, description="Of a team workshop, and only there.")
+    quorum: Quorum | None = Field(default=None, description="Of a leadership workshop.")
+
+
+class PeopleBody(Body):
+    model_config = _example(people=[f"{_ID}5"])
+    people: tuple[UUID, ...] = Field(max_length=500)
+
+
+class OutcomeBody(Body):
+    model_config = _example(outcome=["Three goals a team, and no more.", "Pay stays apart."])
+    outcome: tuple[Prose, ...] = Field(min_length=1, max_length=50)
+
+
+class RescheduleWorkshopBody(Body):
+    model_config = _example(scheduled_at="2026-01-19T09:00:00Z", reason="Two leaders are away.")
+    scheduled_at: Moment
+    reason: Prose | None = None
+
+
+class DesignateCoachBody(Body):
+    model_config = _example(person_id=f"{_ID}5")
+    person_id: UUID
+
+
+class CertifyCoachBody(Body):
+    model_config = _example(workshop_id=f"{_ID}6")
+    workshop_id: UUID
+    expires_on: Day | None = Field(default=None, description="The last day; a year by default.")
+
+
+class CoverTeamsBody(Body):
+    model_config = _example(teams=[f"{_ID}3"])
+    teams: tuple[UUID, ...] = Field(max_length=500)
+
+
 class ReflectionBody(Body):
     model_config = _example(
         worked=["Check-ins stayed short"], did_not_work=["Two goals nobody looked at"],
@@ -167,6 +257,26 @@ class DraftObjectiveBody(ObjectiveTerms):
     external: ExternalRef | None = None
     key_results: tuple[DraftKeyResultBody, ...] = Field(
         default=(), max_length=20, description="Drafted with the objective, all or nothing."
+    )
+
+
+class ValidateDraftBody(ObjectiveTerms):
+    """A draft as far as it is written. An owner, cycle or goal that is unknown counts as none."""
+
+    model_config = _example(
+        title="Customers stay because they succeed",
+        why_now="Churn doubled since the summer.",
+        owner={"kind": "team", "id": f"{_ID}3"},
+        key_results=[{"title": "Hold ten workshops"}],
+        confidence=0.5,
+    )
+    cycle_id: UUID | None = None
+    owner: Owner | None = None
+    external: ExternalRef | None = None
+    key_results: tuple[DraftKeyResultBody, ...] = Field(default=(), max_length=50)
+    contributes_to: tuple[Target, ...] = Field(default=(), max_length=50)
+    confidence: Share | None = Field(
+        default=None, description="The average over the key results, if it is known."
     )
 
 
@@ -221,12 +331,121 @@ class AlignBody(Body):
     agreed_by: tuple[UUID, ...] = Field(default=(), max_length=50)
 
 
+class DependencyBody(Body):
+    model_config = _example(
+        on={"kind": "team", "id": f"{_ID}3"},
+        needed="A sign-in that takes no password.",
+        needed_by="2026-02-13",
+    )
+    on: OtherSide
+    needed: Prose
+    needed_by: Day
+    risk_owner_id: UUID | None = Field(
+        default=None, description="Who watches over what happens if it does not come."
+    )
+
+
+class AcceptDependencyBody(Body):
+    model_config = _example(person_id=f"{_ID}5", note="Planned for our second sprint.")
+    person_id: UUID = Field(description="Who speaks for the other side.")
+    note: Prose | None = None
+
+
+class DeclineDependencyBody(Body):
+    model_config = _example(person_id=f"{_ID}5", reason="Nobody is free before April.")
+    person_id: UUID = Field(description="Who speaks for the other side.")
+    reason: Prose
+
+
+class NoteBody(Body):
+    model_config = _example(note="Live since Monday.")
+    note: Prose | None = None
+
+
+class RegisterKpiBody(KpiTerms):
+    model_config = _example(
+        name="Weekly active customers",
+        unit="customers",
+        owner={"kind": "team", "id": f"{_ID}3"},
+        direction="higher_is_better",
+        healthy={"low": 500},
+    )
+    external: ExternalRef | None = None
+
+
+class ReviseKpiBody(Body):
+    """Only what is stated changes. What counts as healthy changes with a reason."""
+
+    model_config = _example(healthy={"low": 550}, reason="We have grown.")
+    name: Line = unstated()
+    owner: Owner = unstated()
+    direction: Direction = unstated()
+    healthy: HealthyRange = unstated()
+    description: Prose | None = None
+    reason: Prose | None = None
+
+
+class KpiReadingBody(Body):
+    model_config = _example(value=480, note="The holidays.")
+    value: Number
+    occurred_at: Moment | None = Field(default=None, description="When it was true; else now.")
+    note: Prose | None = None
+    external: ExternalRef | None = None
+
+
+class FocusKpiBody(Body):
+    model_config = _example(objective_id=f"{_ID}4", target=600)
+    objective_id: UUID
+    target: Number
+    baseline: Number | None = Field(
+        default=None, description="For a KPI without a reading; else the latest one is it."
+    )
+    commit: Number | None = None
+    stretch: Number | None = None
+    title: Line | None = Field(default=None, description="Left out, it is the KPI's name.")
+    weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
+    owner: Owner | None = Field(default=None, description="Where it differs from the objective's.")
+
+
 class CheckInBody(CheckInTerms):
     model_config = _example(
         value=150, confidence=0.6, health="on_track", note="Two large customers went live."
     )
     occurred_at: Moment | None = Field(default=None, description="When it was true; else now.")
     external: ExternalRef | None = None
+
+
+class CorrectCheckInBody(CheckInTerms):
+    """What the check-in should have said, as a whole."""
+
+    model_config = _example(value=140, confidence=0.6, reason="The report was of the week before.")
+    occurred_at: Moment | None = Field(default=None, description="Left out, it stays.")
+    reason: Prose
+
+
+class SucceedBody(Body):
+    """The metric that a measured baseline seeds: from the value measured to a target."""
+
+    model_config = _example(title="Days from order to delivery from 9 to 4", target=4)
+    title: Line
+    target: Number
+    commit: Number | None = None
+    stretch: Number | None = None
+
+
+class WhatIfBody(Body):
+    model_config = _example(rules={"question": "scoring", "system": "radical_focus"})
+    rules: Scoring
+
+
+class SurveyBody(Body):
+    model_config = _example(
+        answers={
+            "stayed_visible": 4, "real_cadence": 5, "outcomes_not_activity": 3, "few_enough": 4,
+            "said_early": 2,
+        }
+    )  # fmt: skip
+    answers: SurveyAnswers
 
 
 class ScoreBody(Body):

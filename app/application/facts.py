@@ -10,11 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from app.application import draft_sets
+from app.application.preparation import prepared
 from app.domain.alignment import Upstream
 from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle, Phase
 from app.domain.key_result import KeyResult
 from app.domain.objective import Objective, Outcome, Status
+from app.domain.quality import DraftSet
+from app.domain.readiness import Preparation
 from app.domain.reset import Goal, KeyResultChoice
 from app.domain.values import ExternalRef, Level, Owner, OwnerKind, Target
 from app.events.store import Connection
@@ -68,6 +72,12 @@ async def running_cycles(ledger: Ledger, _: object) -> tuple[str, ...]:
     return tuple(cycle.name for cycle in await rows.select(CycleRow, {"phase": running}))
 
 
+async def cycles_not_cancelled(ledger: Ledger, _: object) -> tuple[Cycle, ...]:
+    rows = await (await ledger.rows()).select(CycleRow)
+    ids = [row.cycle_id for row in rows if row.phase != Phase.CANCELLED]
+    return tuple(await ledger.states("cycle", ids))
+
+
 async def person_known(ledger: Ledger, person_id: UUID | None) -> bool:
     person = None if person_id is None else await ledger.state("person", person_id)
     return person is not None and person.active
@@ -85,6 +95,14 @@ async def teams_of_person(ledger: Ledger, person_id: UUID) -> tuple[UUID, ...]:
 async def team_known(ledger: Ledger, team_id: UUID | None) -> bool:
     team = None if team_id is None else await ledger.state("team", team_id)
     return team is not None and team.active
+
+
+async def unknown_teams(ledger: Ledger, teams: tuple[UUID, ...]) -> tuple[UUID, ...]:
+    return tuple([team for team in teams if not await team_known(ledger, team)])
+
+
+async def preparation(ledger: Ledger, _: object) -> Preparation:
+    return await prepared(await ledger.rows())
 
 
 async def owner_level(ledger: Ledger, owner: Owner | None) -> Level | None:
@@ -142,12 +160,33 @@ async def key_results_held(ledger: Ledger, objective_id: UUID) -> int:
     return len(await rows.select(KeyResultRow, held))
 
 
-async def cycle_of_objective(ledger: Ledger, objective_id: UUID) -> Cycle | None:
-    objective: Objective | None = await ledger.state("objective", objective_id)
+async def draft_set(ledger: Ledger, objective_id: UUID) -> DraftSet | None:
+    return await draft_sets.drafted(await ledger.rows(), objective_id)
+
+
+async def cycle_of_objective(ledger: Ledger, objective_id: UUID | None) -> Cycle | None:
+    objective: Objective | None = await look_up(ledger, "objective", objective_id)
     if objective is None:
         return None
     cycle: Cycle = await ledger.state("cycle", objective.cycle_id)
     return cycle
+
+
+async def teams_of_objective(ledger: Ledger, objective_id: UUID) -> frozenset[UUID]:
+    """The team that owns an objective, or the teams of the person who does."""
+    objective: Objective | None = await ledger.state("objective", objective_id)
+    if objective is None:
+        return frozenset()
+    if objective.owner.kind is OwnerKind.TEAM:
+        return frozenset({objective.owner.id})
+    return frozenset(await teams_of_person(ledger, objective.owner.id))
+
+
+async def aligned(ledger: Ledger, objective_id: UUID) -> bool:
+    """Whether an objective states something that it contributes to."""
+    rows = await ledger.rows()
+    stated = {"objective_id": objective_id, "withdrawn": False}
+    return bool(await rows.select(AlignmentRow, stated, limit=1))
 
 
 # The alignments of whole programmes are few, but a walk upwards must not be one query a step.
@@ -233,10 +272,13 @@ _FACTS: dict[str, Fact] = {
     for fact in (
         deployment,
         running_cycles,
+        cycles_not_cancelled,
         person_known,
         unknown_people,
         teams_of_person,
         team_known,
+        unknown_teams,
+        preparation,
         owner_level,
         external,
         teams_above,
@@ -244,7 +286,10 @@ _FACTS: dict[str, Fact] = {
         open_goals_of_team,
         objectives_held,
         key_results_held,
+        draft_set,
         cycle_of_objective,
+        teams_of_objective,
+        aligned,
         upstream,
         alignment_between,
         open_goals_of_cycle,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -34,6 +34,15 @@ _EXAMPLE: dict[str, Any] = {
         }
     ],
 }
+
+Reachable = Literal[
+    Phase.PLANNED,
+    Phase.DRAFTING,
+    Phase.ACTIVE,
+    Phase.SCORING,
+    Phase.REFLECTING,
+    Phase.CLOSED,
+]
 
 ItemKey = Annotated[Key, Field(max_length=200)]
 """An item's key in the document; what is made of the item is found again by it."""
@@ -68,13 +77,24 @@ class DecisionItem(Value):
     rationale: Prose = "Imported."
 
 
+class OverrideItem(Value):
+    """`by` is the key of a person."""
+
+    by: ItemKey
+    reason: Prose
+
+
 class CycleItem(Value):
-    """`phase` is where the import brings the cycle; by default as far as its data needs."""
+    """`phase` is where the import brings the cycle; by default as far as its data needs.
+
+    `override` opens an organisation's first cycle before deployment and training are done.
+    """
 
     name: Line
     starts_on: Day
     ends_on: Day
-    phase: Phase | None = None
+    phase: Reachable | None = None
+    override: OverrideItem | None = None
 
 
 class CheckInItem(CheckInTerms):

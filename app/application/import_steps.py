@@ -52,6 +52,7 @@ from app.domain.messages import Command
 from app.domain.objective import CommitObjective, DraftObjective, ReportResult, Status
 from app.domain.organization import FoundOrganization
 from app.domain.person import RegisterPerson
+from app.domain.readiness import Override
 from app.domain.reset import CloseCycle
 from app.domain.team import AddMember, FormTeam
 from app.domain.values import ExternalRef, Owner, OwnerKind, Target
@@ -65,7 +66,7 @@ from app.projections.reflections import ReflectionRow
 FOUNDED = "import"
 """Whose key the document's source is, for the organisation founded by its import."""
 
-_PHASES = list(Phase)
+_PHASES: list[Phase] = [phase for phase in Phase if phase is not Phase.CANCELLED]
 _ADVANCE: dict[Phase, Callable[..., Command]] = {
     Phase.DRAFTING: BeginDrafting,
     Phase.ACTIVE: OpenCycle,
@@ -220,6 +221,15 @@ class ImportSteps:
             return self.goals[key]
         raise _bad_reference("goal", key, pointer, is_known=key in self._goal_keys)
 
+    def _override(self) -> Override | None:
+        stated = self.document.cycle.override
+        if stated is None:
+            return None
+        owner = self._owner(stated.by, "/override/by")
+        if owner.kind is not OwnerKind.PERSON:
+            raise BadReference(f"{stated.by!r} is a team; name a person.", pointer="/override/by")
+        return Override(person_id=owner.id, reason=stated.reason)
+
     def _cycle(self) -> UUID:
         if self.cycle_id is None:
             raise DependsOnRefused("It needs the cycle, which was refused.")
@@ -300,10 +310,13 @@ class ImportSteps:
         moved = False
         while True:
             cycle: Cycle = await unit.state("cycle", id)
-            now = _PHASES.index(cycle.phase)
+            # A cancelled one is refused by the first command.
+            now = 0 if cycle.phase is Phase.CANCELLED else _PHASES.index(cycle.phase)
             if now >= _PHASES.index(wanted):
                 return Done(id, is_new=moved)
-            await unit.execute(_ADVANCE[_PHASES[now + 1]](cycle_id=id))
+            following = _PHASES[now + 1]
+            terms = {"override": self._override()} if following is Phase.ACTIVE else {}
+            await unit.execute(_ADVANCE[following](cycle_id=id, **terms))
             moved = True
 
     # Goals

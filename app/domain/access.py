@@ -20,6 +20,7 @@ class Scope(StrEnum):
     ORGANIZATION_WRITE = "organization:write"
     DEPLOYMENT_WRITE = "deployment:write"
     PEOPLE_WRITE = "people:write"
+    TRAINING_WRITE = "training:write"
     CYCLES_WRITE = "cycles:write"
     OBJECTIVES_WRITE = "objectives:write"
     CHECK_INS_WRITE = "check-ins:write"

@@ -11,14 +11,20 @@ from typing import Any, get_args
 from app.domain import (
     access,
     alignment,
+    coach,
     cycle,
+    dependency,
     deployment,
     key_result,
+    kpi,
     objective,
     organization,
     person,
+    planning,
     reset,
+    survey,
     team,
+    workshop,
 )
 from app.domain.messages import Command, Decider, Event
 
@@ -27,11 +33,17 @@ MODULES: dict[ModuleType, tuple[Any, Any]] = {
     deployment: (deployment.MakeDecision, deployment.DeploymentEvents),
     person: (person.PersonCommands, person.PersonEvents),
     team: (team.TeamCommands, team.TeamEvents),
+    workshop: (workshop.WorkshopCommands, workshop.WorkshopEvents),
+    coach: (coach.CoachCommands, coach.CoachEvents),
     access: (access.ApiKeyCommands, access.ApiKeyEvents),
     cycle: (cycle.CycleCommands, cycle.CycleEvents),
+    planning: (planning.PlanningCommands, ()),
     objective: (objective.ObjectiveCommands, objective.ObjectiveEvents),
     key_result: (key_result.KeyResultCommands, key_result.KeyResultEvents),
+    kpi: (kpi.KpiCommands, kpi.KpiEvents),
     alignment: (alignment.AlignmentCommands, alignment.AlignmentEvents),
+    dependency: (dependency.DependencyCommands, dependency.DependencyEvents),
+    survey: (survey.AnswerSurvey, survey.SurveyAnswered),
     reset: (reset.ResetCommands, ()),
 }
 
@@ -55,6 +67,6 @@ DECIDERS: dict[type[Command], Decider[Any, Any, Any]] = {
 """The decider of every command."""
 
 STREAMS: dict[str, Decider[Any, Any, Any]] = {
-    module.decider.category: module.decider for module in MODULES if module is not reset
+    module.decider.category: module.decider for module in MODULES if module not in (planning, reset)
 }
 """The decider that folds each category of stream."""

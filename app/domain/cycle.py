@@ -1,6 +1,7 @@
 """A cycle: planned, drafting, active, scoring, reflecting, closed. Each phase names its commands.
 
-Closing a cycle and resetting into the next one reach over many goals: see `reset`.
+Planning a whole year, and changing what is planned: see `planning`. Closing a cycle and resetting
+into the next one reach over many goals: see `reset`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,20 @@ from enum import StrEnum
 from typing import ClassVar, assert_never
 from uuid import UUID
 
-from app.domain.deployment import Deployment, Scoring
-from app.domain.errors import AlreadyExists, DecisionRefuses, InvalidState, NotFound, Refusal
+from app.domain.calendar import Windows, windows
+from app.domain.deployment import AnyScoring, Deployment, Scoring
+from app.domain.errors import (
+    AlreadyExists,
+    DecisionRefuses,
+    InvalidState,
+    NotFound,
+    NotReady,
+    Refusal,
+)
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.readiness import Override, Preparation, assess
 from app.domain.scoring import days
-from app.domain.values import Day, ExternalRef, Line, Moment, Prose
+from app.domain.values import Day, ExternalRef, Level, Line, Moment, Prose
 
 
 class Phase(StrEnum):
@@ -25,6 +35,7 @@ class Phase(StrEnum):
     SCORING = "scoring"
     REFLECTING = "reflecting"
     CLOSED = "closed"
+    CANCELLED = "cancelled"
 
 
 NEXT_STEP: dict[Phase, str] = {
@@ -34,6 +45,7 @@ NEXT_STEP: dict[Phase, str] = {
     Phase.SCORING: "Score key results, then begin reflection (:begin-reflection).",
     Phase.REFLECTING: "Record reflections, then reset into the next cycle (:reset) or :close it.",
     Phase.CLOSED: "A closed cycle takes no more changes; work in the next one.",
+    Phase.CANCELLED: "A cancelled cycle takes no more changes; plan another one.",
 }
 
 
@@ -45,12 +57,32 @@ class CycleEvent(Event, stream="cycle", key="cycle_id"):
 
 
 class CyclePlanned(CycleEvent, type="cycle.planned"):
+    """`levels` are those that it was generated for: none, where it was planned by itself."""
+
     name: Line
     starts_on: Day
     ends_on: Day
     parent_id: UUID | None = None
     previous_id: UUID | None = None
     external: ExternalRef | None = None
+    levels: tuple[Level, ...] | None = None
+    windows: Windows | None = None
+
+
+class CycleRenamed(CycleEvent, type="cycle.renamed"):
+    name: Line
+
+
+class CycleRescheduled(CycleEvent, type="cycle.rescheduled"):
+    """Its windows are decided anew, with its dates."""
+
+    starts_on: Day
+    ends_on: Day
+    windows: Windows
+
+
+class CycleCancelled(CycleEvent, type="cycle.cancelled"):
+    reason: Prose
 
 
 class CycleDraftingBegun(CycleEvent, type="cycle.drafting_begun"):
@@ -58,10 +90,14 @@ class CycleDraftingBegun(CycleEvent, type="cycle.drafting_begun"):
 
 
 class CycleOpened(CycleEvent, type="cycle.opened"):
-    """The scoring decision is kept with the cycle: its figures are judged by it for ever."""
+    """The scoring decision is kept with the cycle: its figures are judged by it for ever.
+
+    `override` says who let the organisation's first cycle begin before all was ready, and why.
+    """
 
     opened_at: Moment
     scoring: Scoring
+    override: Override | None = None
 
 
 class CycleScoringBegun(CycleEvent, type="cycle.scoring_begun"):
@@ -87,6 +123,9 @@ class CycleClosed(CycleEvent, type="cycle.closed"):
 
 CycleEvents = (
     CyclePlanned
+    | CycleRenamed
+    | CycleRescheduled
+    | CycleCancelled
     | CycleDraftingBegun
     | CycleOpened
     | CycleScoringBegun
@@ -107,13 +146,20 @@ class Cycle:
     ends_on: date
     phase: Phase = Phase.PLANNED
     opened_at: datetime | None = None
-    scoring: Scoring | None = None
+    scoring: AnyScoring | None = None
+    parent_id: UUID | None = None
+    levels: tuple[Level, ...] = ()
 
     @property
     def began_at(self) -> datetime:
         """The earliest moment a check-in may speak of: its first day, or an early opening."""
         first_day = datetime.combine(self.starts_on, time.min, UTC)
         return min(first_day, self.opened_at) if self.opened_at else first_day
+
+    @property
+    def ended_at(self) -> datetime:
+        """The moment after its last day."""
+        return datetime.combine(self.ends_on, time.max, UTC)
 
     def allow(self, command: object, *phases: Phase) -> None:
         """Raise InvalidState, naming phase and next step, unless the cycle is in one of these."""
@@ -128,9 +174,22 @@ class Cycle:
 
 def evolve(state: Cycle | None, event: CycleEvents) -> Cycle:
     if isinstance(event, CyclePlanned):
-        return Cycle(event.cycle_id, event.name, event.starts_on, event.ends_on)
+        return Cycle(
+            event.cycle_id,
+            event.name,
+            event.starts_on,
+            event.ends_on,
+            parent_id=event.parent_id,
+            levels=event.levels or (),
+        )
     assert state is not None, "a cycle's stream starts with cycle.planned"
     match event:
+        case CycleRenamed():
+            return replace(state, name=event.name)
+        case CycleRescheduled():
+            return replace(state, starts_on=event.starts_on, ends_on=event.ends_on)
+        case CycleCancelled():
+            return replace(state, phase=Phase.CANCELLED)
         case CycleDraftingBegun():
             return replace(state, phase=Phase.DRAFTING)
         case CycleOpened():
@@ -184,6 +243,11 @@ class BeginDrafting(CycleCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCycle(CycleCommand):
+    """Raises NotReady for the first cycle, while phases 1 and 2 are not done; NotFound (person)."""
+
+    override: Override | None = None
+    preparation: Preparation = looked_up("preparation", lambda _, c: None)
+    person_known: bool = looked_up("person_known", lambda _, c: c.override and c.override.person_id)
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
 
 
@@ -236,12 +300,36 @@ def plan(
     if parent_id is not None:
         if parent is None:
             raise NotFound("cycle", parent_id, pointer=f"{pointer}/parent_id")
-        if starts_on < parent.starts_on or ends_on > parent.ends_on:
+        if parent.phase is Phase.CANCELLED:
             raise Refusal(
-                f"The cycle must lie within {parent.name!r} "
-                f"({parent.starts_on} to {parent.ends_on}).",
+                f"{parent.name!r} is cancelled; choose another cycle.",
                 pointer=f"{pointer}/parent_id",
             )
+        check_within(parent, starts_on, ends_on, f"{pointer}/parent_id")
+    check_length(deployment, starts_on, ends_on, pointer)
+    return CyclePlanned(
+        cycle_id=cycle_id,
+        name=name,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        parent_id=parent_id,
+        previous_id=previous_id,
+        external=external,
+        windows=windows(starts_on, ends_on, deployment),
+    )
+
+
+def check_within(parent: Cycle, starts_on: date, ends_on: date, pointer: str) -> None:
+    """Raise Refusal unless these days lie within a cycle's."""
+    if starts_on < parent.starts_on or ends_on > parent.ends_on:
+        raise Refusal(
+            f"The cycle must lie within {parent.name!r} ({parent.starts_on} to {parent.ends_on}).",
+            pointer=pointer,
+        )
+
+
+def check_length(deployment: Deployment, starts_on: date, ends_on: date, pointer: str = "") -> None:
+    """Raise Refusal for days out of order, DecisionRefuses for a length that is not decided."""
     if ends_on <= starts_on:
         raise Refusal("ends_on must come after starts_on.", pointer=f"{pointer}/ends_on")
     length = days(starts_on, ends_on)
@@ -254,14 +342,28 @@ def plan(
             "or decide another cadence.",
             pointer=f"{pointer}/ends_on",
         )
-    return CyclePlanned(
-        cycle_id=cycle_id,
-        name=name,
-        starts_on=starts_on,
-        ends_on=ends_on,
-        parent_id=parent_id,
-        previous_id=previous_id,
-        external=external,
+
+
+def _gate(state: Cycle, command: OpenCycle) -> Override | None:
+    """The override that the opening needs, if any. Raises NotReady, NotFound (person).
+
+    The first cycle begins once deployment and training are done. A cycle that is over already is
+    history being recorded: it is let through, and is not the first one.
+    """
+    override = command.override
+    if override is not None and not command.person_known:
+        raise NotFound("person", override.person_id, pointer="/override/person_id")
+    if command.preparation.first_cycle is not None or command.at.date() > state.ends_on:
+        return None
+    readiness = assess(command.preparation, command.at)
+    if readiness.ready or override is not None:
+        return None if readiness.ready else override
+    missing = readiness.missing
+    raise NotReady(
+        f"The first cycle waits for deployment and training: {len(missing)} condition(s) are not "
+        f"met. {' '.join(one.message for one in missing)} Or open it with an override that names "
+        "a person and a reason.",
+        missing=[one.model_dump(mode="json") for one in missing],
     )
 
 
@@ -293,7 +395,10 @@ def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
             state.allow(command, Phase.DRAFTING)
             return [
                 CycleOpened(
-                    cycle_id=cycle_id, opened_at=command.at, scoring=command.deployment.scoring
+                    cycle_id=cycle_id,
+                    opened_at=command.at,
+                    scoring=command.deployment.scoring,
+                    override=_gate(state, command),
                 )
             ]
         case BeginScoring():

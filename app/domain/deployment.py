@@ -1,22 +1,25 @@
 """Phase 1: ten questions, each answered by a typed decision.
 
 A later answer never rewrites an earlier one, and each command is judged by the decisions of its
-moment. An eleventh question is one more class here, and a line in `Decision`.
+moment. A question beside the ten is one more class here, a line in `Decision` and in `EXTENSIONS`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, assert_never
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from app.domain.errors import DecisionRefuses, NotFound, Refusal
+from app.domain.measures import HeldBy, Rung
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.values import Count, Level, Line, Prose, Share, Value, not_text, tagged
+from app.domain.words import Language, WordList
 
 # The ten decisions ------------------------------------------------------------------------
 
@@ -103,16 +106,60 @@ class Rhythm(Answer):
         )
 
 
-class Scoring(Answer):
+class ScoringRules(Answer):
     """Question 4: how are key results scored? One system for the whole organisation.
 
-    `good` is the score from which a key result counts as well done.
+    `good` is the score from which a key result counts as well done. A threshold is held for a share
+    of the time, or of the check-ins.
     """
 
     question: Literal["scoring"] = "scoring"
-    system: Literal["measure_what_matters"] = "measure_what_matters"
     good: Share = Field(default=Decimal("0.7"), json_schema_extra={"default": 0.7})
     poor: Share = Field(default=Decimal("0.4"), json_schema_extra={"default": 0.4})
+    threshold_by: HeldBy = "time"
+
+
+class MeasureWhatMatters(ScoringRules):
+    """The score is the progress from baseline to target: 0.0 to 1.0."""
+
+    model_config = tagged("question", "system")
+    system: Literal["measure_what_matters"] = "measure_what_matters"
+
+
+class StretchTargetCommit(ScoringRules):
+    """Three levels agreed before a key result is final, each with its score and probability."""
+
+    model_config = tagged("question", "system")
+    system: Literal["stretch_target_commit"] = "stretch_target_commit"
+    commit: Share = Field(default=Decimal("0.3"), json_schema_extra={"default": 0.3})
+    target: Share = Field(default=Decimal("0.7"), json_schema_extra={"default": 0.7})
+    stretch: Share = Field(default=Decimal(1), json_schema_extra={"default": 1})
+    commit_probability: Share = Field(default=Decimal("0.9"), json_schema_extra={"default": 0.9})
+    target_probability: Share = Field(default=Decimal("0.5"), json_schema_extra={"default": 0.5})
+    stretch_probability: Share = Field(default=Decimal("0.1"), json_schema_extra={"default": 0.1})
+
+    @property
+    def anchors(self) -> dict[Rung, Decimal]:
+        return {
+            Rung.NONE: Decimal(0),
+            Rung.COMMIT: self.commit,
+            Rung.TARGET: self.target,
+            Rung.STRETCH: self.stretch,
+        }
+
+
+class RadicalFocus(ScoringRules):
+    """Met or not; the confidence that it will be starts at even odds."""
+
+    model_config = tagged("question", "system")
+    system: Literal["radical_focus"] = "radical_focus"
+    starting_confidence: Share = Field(default=Decimal("0.5"), json_schema_extra={"default": 0.5})
+
+
+AnyScoring = MeasureWhatMatters | StretchTargetCommit | RadicalFocus
+Scoring = Annotated[AnyScoring, Field(discriminator="system")]
+scoring_of: TypeAdapter[AnyScoring] = TypeAdapter(Scoring)
+"""Reads a scoring decision that was kept as JSON."""
 
 
 class CycleLength(Answer):
@@ -144,16 +191,26 @@ class Kpis(Answer):
 
 
 class AlignmentPolicy(Answer):
-    """Question 8: must an objective state what it contributes to?"""
+    """Question 8: must an objective state what it contributes to?
+
+    Judged when it is committed: `expected` warns; `required` warns up to `required_by_day`, and
+    refuses afterwards. The default is `optional`: an unanswered question enforces nothing.
+    """
 
     question: Literal["alignment"] = "alignment"
-    policy: Literal["optional", "expected", "required"] = "expected"
+    policy: Literal["optional", "expected", "required"] = "optional"
     required_by_day: Annotated[int, Field(ge=0, le=366), not_text] | None = Field(
-        default=None, description="Days after the cycle's start."
+        default=None,
+        description="Days after the cycle's start, the last day included; null: from the first.",
     )
     targets: tuple[Literal["objective", "key_result"], ...] = Field(
         default=("objective", "key_result"), min_length=1, max_length=2
     )
+
+    def is_due(self, starts_on: date, at: datetime) -> bool:
+        """Whether a required alignment is owed by a moment, in a cycle that starts on a day."""
+        days = self.required_by_day
+        return days is None or at.astimezone(UTC).date() > starts_on + timedelta(days=days)
 
 
 class BottomUp(Answer):
@@ -173,6 +230,61 @@ class PerformanceReviews(Answer):
     )
 
 
+# Beside the ten ---------------------------------------------------------------------------
+
+
+class Severity(StrEnum):
+    """What a broken quality rule does.
+
+    `inform` is told when somebody asks, `warn` is recorded at commitment, `refuse` stops it.
+    """
+
+    INFORM = "inform"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+class QualityRule(StrEnum):
+    """The rules of `app.domain.quality`, by the id that findings carry."""
+
+    OBJECTIVE_IS_NO_DELIVERABLE = "quality.objective_is_no_deliverable"
+    OBJECTIVE_CARRIES_NO_METRIC = "quality.objective_carries_no_metric"
+    OBJECTIVE_CAN_BE_RECITED = "quality.objective_can_be_recited"
+    OBJECTIVE_HAS_AN_OWNER = "quality.objective_has_an_owner"
+    FEW_OBJECTIVES = "quality.few_objectives"
+    FEW_KEY_RESULTS = "quality.few_key_results"
+    KEY_RESULTS_ARE_COMPLETE = "quality.key_results_are_complete"
+    KEY_RESULTS_MEASURE_IMPACT = "quality.key_results_measure_impact"
+    LEADING_AND_LAGGING_ARE_MIXED = "quality.leading_and_lagging_are_mixed"
+    CONFIDENCE_IS_REALISTIC = "quality.confidence_is_realistic"
+    CONTRIBUTION_IS_STATED = "quality.contribution_is_stated"
+    DEPENDENCIES_ARE_CARRIED = "quality.dependencies_are_carried"
+
+
+class QualityChecks(Answer):
+    """Beside the ten: how strict are the quality checks, and in which language are goals written?
+
+    A rule that is not named keeps its default severity; `words` are added to the language's own.
+    """
+
+    question: Literal["quality"] = "quality"
+    language: Language = Language.ENGLISH
+    severities: dict[QualityRule, Severity] = Field(default_factory=dict)
+    words: dict[WordList, Annotated[tuple[Line, ...], Field(max_length=200)]] = Field(
+        default_factory=dict
+    )
+
+
+class _Flat:
+    """OpenAPI knows no discriminator within another: the members are listed side by side."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        made: dict[str, Any] = handler(core)
+        made.pop("discriminator")
+        made["oneOf"] = [leaf for one in made["oneOf"] for leaf in one.get("oneOf", [one])]
+        return made
+
+
 Decision = Annotated[
     Levels
     | Limits
@@ -183,8 +295,10 @@ Decision = Annotated[
     | Kpis
     | AlignmentPolicy
     | BottomUp
-    | PerformanceReviews,
+    | PerformanceReviews
+    | QualityChecks,
     Field(discriminator="question"),
+    _Flat(),
 ]
 
 QUESTIONS: dict[str, str] = {
@@ -199,6 +313,12 @@ QUESTIONS: dict[str, str] = {
     "bottom_up": "What share comes from the bottom up?",
     "performance_reviews": "How are OKRs linked to performance reviews?",
 }
+
+EXTENSIONS: dict[str, str] = {
+    "quality": "How strict are the quality checks?",
+}
+"""Questions beside the ten, answered in the same way; they do not count among the ten."""
+ASKED = {**QUESTIONS, **EXTENSIONS}
 
 # Answers that decide the figures of a running cycle: they wait for its end.
 _FIXED_WHILE_RUNNING = frozenset({"scoring"})
@@ -232,13 +352,14 @@ class Deployment:
     levels: Levels = field(default_factory=Levels)
     limits: Limits = field(default_factory=Limits)
     cadence: Rhythm = field(default_factory=Rhythm)
-    scoring: Scoring = field(default_factory=Scoring)
+    scoring: AnyScoring = field(default_factory=MeasureWhatMatters)
     cycle_length: CycleLength = field(default_factory=CycleLength)
     tracking: Tracking = field(default_factory=Tracking)
     kpis: Kpis = field(default_factory=Kpis)
     alignment: AlignmentPolicy = field(default_factory=AlignmentPolicy)
     bottom_up: BottomUp = field(default_factory=BottomUp)
     performance_reviews: PerformanceReviews = field(default_factory=PerformanceReviews)
+    quality: QualityChecks = field(default_factory=QualityChecks)
     answered: frozenset[str] = frozenset()
 
 
@@ -276,7 +397,14 @@ def _sensible(decision: Decision) -> None:
     """Raise Refusal for an answer that contradicts itself."""
     if isinstance(decision, Rhythm) and decision.lacks_days:
         raise Refusal("A custom cadence needs its length in days.", pointer="/decision/custom_days")
-    if isinstance(decision, Scoring) and decision.poor > decision.good:
+    if isinstance(decision, StretchTargetCommit) and not (
+        0 < decision.commit < decision.target < decision.stretch
+    ):
+        raise Refusal(
+            "The scores of commit, target and stretch must rise in this order.",
+            pointer="/decision/commit",
+        )
+    if isinstance(decision, ScoringRules) and decision.poor > decision.good:
         raise Refusal("poor lies above good; choose it below.", pointer="/decision/poor")
 
 

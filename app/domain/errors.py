@@ -10,6 +10,7 @@ Refusal
 ├── TeamLoop           a team would stand above itself
 ├── OutsideCycle       the moment lies outside the cycle, or in the future
 ├── ReasonMissing      this change must say why
+├── NotReady           execution would begin before deployment and training are done
 └── ResetIncomplete    key results are without a keep / modify / remove decision
 """
 
@@ -92,6 +93,10 @@ class OutsideCycle(Refusal):
 
 class ReasonMissing(Refusal):
     name = "reason-missing"
+
+
+class NotReady(Refusal):
+    name = "not-ready"
 
 
 class ResetIncomplete(Refusal):

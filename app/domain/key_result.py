@@ -14,16 +14,34 @@ from pydantic import Field, WithJsonSchema
 
 from app.domain import scoring
 from app.domain.cycle import Cycle, Phase
-from app.domain.deployment import Deployment
+from app.domain.deployment import (
+    AnyScoring,
+    Deployment,
+    MeasureWhatMatters,
+)
 from app.domain.errors import (
     AlreadyExists,
+    DecisionRefuses,
     InvalidState,
     NotFound,
     OutsideCycle,
     ReasonMissing,
     Refusal,
+    WrongKind,
 )
-from app.domain.measures import Measure, Milestone, Reading, check, progress
+from app.domain.measures import (
+    AnyMeasure,
+    Baseline,
+    Measure,
+    Metric,
+    Milestone,
+    Reading,
+    Threshold,
+    Told,
+    check,
+    demand_fit,
+    progress,
+)
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.objective import Objective, Status, judge_limit
 from app.domain.values import (
@@ -72,6 +90,9 @@ class CheckInTerms(Value):
     """
 
     value: Reading | None = None
+    increment: Number | None = Field(
+        default=None, description="Instead of a value: what is added to the last one."
+    )
     confidence: Share | None = None
     health: Health | None = None
     note: Prose | None = None
@@ -92,6 +113,19 @@ class Choice(StrEnum):
     REMOVE = "remove"
 
 
+class Cause(StrEnum):
+    """The one primary reason for a score below good."""
+
+    AMBITION_TOO_HIGH = "ambition_too_high"
+    WRONG_MEASURE = "wrong_measure"
+    DEPENDENCY = "dependency"
+    CAPACITY = "capacity"
+    PRIORITY_SHIFTED = "priority_shifted"
+    EXTERNAL = "external"
+    LACK_OF_FOCUS = "lack_of_focus"
+    NO_OWNER_OR_CADENCE = "no_owner_or_cadence"
+
+
 # Events -----------------------------------------------------------------------------------
 
 
@@ -109,15 +143,30 @@ class KeyResultDrafted(KeyResultEvent, type="key_result.drafted"):
 
 
 class KeyResultAmended(KeyResultEvent, type="key_result.amended"):
-    """After commitment it carries a reason; `progress` is the latest reading's, measured anew."""
+    """After commitment it carries a reason; `progress` is the latest reading's, measured anew.
+
+    `committed_terms` are those at commitment, stated by the first amendment after it.
+    """
 
     terms: KeyResultTerms
+    committed_terms: KeyResultTerms | None = None
     progress: Share | None = None
     reason: Prose | None = None
 
 
 class KeyResultRemoved(KeyResultEvent, type="key_result.removed"):
     reason: Prose | None = None
+
+
+class Standing(Value):
+    """What a key result stands at after a check-in was changed: the last word on each thing."""
+
+    value: Reading | None = None
+    read_at: Moment | None = None
+    progress: Share | None = None
+    confidence: Share | None = None
+    health: Health | None = None
+    last_check_in_at: Moment | None = None
 
 
 class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=2):
@@ -134,20 +183,51 @@ class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=2):
     external: ExternalRef | None = None
 
 
+class CheckInCorrected(KeyResultEvent, type="check_in.corrected"):
+    """What the check-in should have said, as a whole. What it did say stays in the history."""
+
+    check_in_id: UUID
+    terms: CheckInTerms
+    occurred_at: Moment
+    progress: Share | None = None
+    reason: Prose
+    standing: Standing
+
+
+class CheckInRetracted(KeyResultEvent, type="check_in.retracted"):
+    """The check-in should not have been: it counts no more, and stays in the history."""
+
+    check_in_id: UUID
+    reason: Prose
+    standing: Standing
+
+
 class KeyResultScored(KeyResultEvent, type="key_result.scored"):
-    """Both the computed score and the final one are kept; where they differ, so is the reason."""
+    """Both the computed score and the final one are kept; where they differ, so is the reason.
+
+    `as_committed` is what the terms at commitment would have given, where they were amended since.
+    """
 
     computed: Share
+    as_committed: Share | None = None
     score: Share
     formula: str
     comment: Prose
     adjustment_reason: Prose | None = None
 
 
+class KeyResultSucceeded(KeyResultEvent, type="key_result.succeeded"):
+    """A measured baseline seeded a metric, which goes on from it."""
+
+    successor_id: UUID
+
+
 class KeyResultReset(KeyResultEvent, type="key_result.reset"):
     choice: Choice
     learning: Prose | None = None
+    cause: Cause | None = None
     successor_id: UUID | None = None
+    warnings: tuple[Finding, ...] = ()
 
 
 KeyResultEvents = (
@@ -155,7 +235,10 @@ KeyResultEvents = (
     | KeyResultAmended
     | KeyResultRemoved
     | CheckInRecorded
+    | CheckInCorrected
+    | CheckInRetracted
     | KeyResultScored
+    | KeyResultSucceeded
     | KeyResultReset
 )
 
@@ -182,8 +265,11 @@ class KeyResult:
     cycle_id: UUID
     terms: KeyResultTerms
     removed: bool = False
+    check_ins: Mapping[UUID, CheckIn] = field(default_factory=dict)
     last: Mapping[Aspect, CheckIn] = field(default_factory=dict)
+    committed_terms: KeyResultTerms | None = None
     score: Decimal | None = None
+    successor_id: UUID | None = None
 
     def last_word(self, told: CheckIn) -> tuple[Aspect, ...]:
         """In what a check-in told now has the last word: none before speaks of a later moment."""
@@ -195,15 +281,61 @@ class KeyResult:
         )
 
     @property
-    def progress(self) -> Decimal | None:
-        """How far the last reading has come; None without one that fits the measure."""
-        last = self.last.get("value")
-        reading = None if last is None else last.terms.value
-        if reading is None or isinstance(reading, bool) != isinstance(
-            self.terms.measure, Milestone
-        ):
-            return None
-        return progress(self.terms.measure, reading)
+    def told(self) -> tuple[Told, ...]:
+        """The readings, in the order of what they speak of."""
+        valued = [one for one in self.check_ins.values() if one.terms.value is not None]
+        valued.sort(key=lambda one: one.occurred_at)
+        return tuple(_told(one) for one in valued)
+
+    def progress(self, rules: AnyScoring | None = None) -> Decimal | None:
+        """How far it has come; None without a reading that fits the measure."""
+        return self.progress_of(self.terms, rules)
+
+    def progress_of(self, terms: KeyResultTerms, rules: AnyScoring | None) -> Decimal | None:
+        """How far it has come as other terms measure it."""
+        if isinstance(terms.measure, Threshold):
+            told = self.told
+        else:
+            # Of these, the last reading tells all.
+            last = self.last.get("value")
+            told = () if last is None else (_told(last),)
+        return progress(terms.measure, told, held_by=rules.threshold_by if rules else "time")
+
+    def with_check_in(self, told: CheckIn) -> KeyResult:
+        """After a check-in was told, or told anew; the last words are found again."""
+        return self._standing_on({**self.check_ins, told.check_in_id: told})
+
+    def without_check_in(self, check_in_id: UUID) -> KeyResult:
+        left = {id: one for id, one in self.check_ins.items() if id != check_in_id}
+        return self._standing_on(left)
+
+    def _standing_on(self, check_ins: Mapping[UUID, CheckIn]) -> KeyResult:
+        last: dict[Aspect, CheckIn] = {}
+        for aspect in ASPECTS:
+            # Of two that speak of the same moment, the later told has the last word.
+            saying = [one for one in check_ins.values() if one.says(aspect)]
+            saying.sort(key=lambda one: one.occurred_at)
+            if saying:
+                last[aspect] = saying[-1]
+        return replace(self, check_ins=check_ins, last=last)
+
+    def standing(self, rules: AnyScoring | None) -> Standing:
+        """The last word on each thing."""
+        moment, value = self.last.get("moment"), self.last.get("value")
+        confidence, health = self.last.get("confidence"), self.last.get("health")
+        return Standing(
+            value=value and value.terms.value,
+            read_at=value and value.occurred_at,
+            progress=self.progress(rules),
+            confidence=confidence and confidence.terms.confidence,
+            health=health and health.terms.health,
+            last_check_in_at=moment and moment.occurred_at,
+        )
+
+
+def _told(one: CheckIn) -> Told:
+    assert one.terms.value is not None, "only check-ins with a value are asked for it"
+    return Told(one.terms.value, one.occurred_at)
 
 
 def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
@@ -212,14 +344,29 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
     assert state is not None, "a key result's stream starts with key_result.drafted"
     match event:
         case KeyResultAmended():
-            return replace(state, terms=event.terms)
+            return replace(
+                state,
+                terms=event.terms,
+                committed_terms=state.committed_terms or event.committed_terms,
+            )
         case KeyResultRemoved():
             return replace(state, removed=True)
         case CheckInRecorded():
             told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
-            return replace(state, last={**state.last, **dict.fromkeys(event.last_word, told)})
+            return replace(
+                state,
+                check_ins={**state.check_ins, told.check_in_id: told},
+                last={**state.last, **dict.fromkeys(event.last_word, told)},
+            )
+        case CheckInCorrected():
+            told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
+            return state.with_check_in(told)
+        case CheckInRetracted():
+            return state.without_check_in(event.check_in_id)
         case KeyResultScored():
             return replace(state, score=event.score)
+        case KeyResultSucceeded():
+            return replace(state, successor_id=event.successor_id)
         case KeyResultReset():
             return state
         case _:
@@ -289,6 +436,43 @@ class RecordCheckIn(KeyResultCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectCheckIn(KeyResultCommand):
+    """State anew what a check-in says. Raises NotFound, InvalidState, WrongKind, OutsideCycle."""
+
+    check_in_id: UUID
+    terms: CheckInTerms
+    occurred_at: datetime | None = None
+    reason: str
+    objective: Objective | None = looked_up("objective", lambda k, _: k and k.objective_id)
+    cycle: Cycle | None = looked_up("cycle", lambda k, _: k and k.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetractCheckIn(KeyResultCommand):
+    """Take a check-in back. Raises NotFound, InvalidState."""
+
+    check_in_id: UUID
+    reason: str
+    objective: Objective | None = looked_up("objective", lambda k, _: k and k.objective_id)
+    cycle: Cycle | None = looked_up("cycle", lambda k, _: k and k.cycle_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SucceedBaseline(KeyResultCommand):
+    """Draft the metric that a measured baseline seeds. Raises Refusal unless it was measured."""
+
+    successor_id: UUID
+    title: str
+    target: Decimal
+    commit: Decimal | None = None
+    stretch: Decimal | None = None
+    objective: Objective | None = looked_up("objective", lambda k, _: k and k.objective_id)
+    cycle: Cycle | None = looked_up("cycle", lambda k, _: k and k.cycle_id)
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    held: int = looked_up("key_results_held", lambda k, _: k and k.objective_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreKeyResult(KeyResultCommand):
     """`score` None accepts the computed one. Raises ReasonMissing when it differs without why."""
 
@@ -300,7 +484,14 @@ class ScoreKeyResult(KeyResultCommand):
 
 
 KeyResultCommands = (
-    DraftKeyResult | AmendKeyResult | RemoveKeyResult | RecordCheckIn | ScoreKeyResult
+    DraftKeyResult
+    | AmendKeyResult
+    | RemoveKeyResult
+    | RecordCheckIn
+    | CorrectCheckIn
+    | RetractCheckIn
+    | SucceedBaseline
+    | ScoreKeyResult
 )
 
 
@@ -331,6 +522,23 @@ def judge_count(
     )
 
 
+def _demand_levels(objective: Objective, rules: AnyScoring, measure: AnyMeasure) -> None:
+    """Once the objective is committed, its levels are agreed. Raises DecisionRefuses."""
+    if objective.status is Status.COMMITTED and scoring.lacks_levels(rules, measure):
+        raise DecisionRefuses(
+            "scoring",
+            "scoring.levels",
+            "Scoring is by stretch, target and commit: agree on commit and stretch beside target.",
+            pointer="/measure/commit",
+        )
+
+
+def _at_commitment(state: KeyResult, objective: Objective) -> KeyResultTerms | None:
+    """The terms that the first amendment after commitment leaves behind."""
+    is_first = objective.status is Status.COMMITTED and state.committed_terms is None
+    return state.terms if is_first else None
+
+
 def _draft(command: DraftKeyResult) -> KeyResultDrafted:
     if command.existing is not None:
         raise AlreadyExists("key result", command.existing)
@@ -341,6 +549,8 @@ def _draft(command: DraftKeyResult) -> KeyResultDrafted:
     objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
     _known_owner(command.terms.owner, command.owner_level)
     check(command.terms.measure)
+    rules = cycle.scoring or command.deployment.scoring
+    _demand_levels(objective, rules, command.terms.measure)
     return KeyResultDrafted(
         key_result_id=command.key_result_id,
         objective_id=objective.objective_id,
@@ -352,53 +562,157 @@ def _draft(command: DraftKeyResult) -> KeyResultDrafted:
     )
 
 
-def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckInRecorded:
-    terms = command.terms
-    if terms.value is None and terms.confidence is None and terms.health is None and not terms.note:
+def _said(state: KeyResult, terms: CheckInTerms) -> CheckInTerms:
+    """What is said, with a value in place of an increment. Raises Refusal, WrongKind."""
+    said = (terms.value, terms.increment, terms.confidence, terms.health, terms.note)
+    if all(one is None for one in said):
         raise Refusal("Give at least one of value, confidence, health and note.", pointer="/value")
-    if command.occurred_at > command.at + CLOCK_SKEW:
+    if terms.increment is not None:
+        if terms.value is not None:
+            raise Refusal("Give a value or an increment, not both.", pointer="/increment")
+        measure, last = state.terms.measure, state.last.get("value")
+        if not isinstance(measure, Metric):
+            raise WrongKind("Only a metric takes an increment.", pointer="/increment")
+        known = last.terms.value if last is not None else measure.baseline
+        value = Decimal(known) if isinstance(known, Decimal) else measure.baseline
+        terms = terms.model_copy(update={"value": value + terms.increment})
+    if terms.value is not None:
+        demand_fit(state.terms.measure, terms.value)
+    return terms
+
+
+def _within(cycle: Cycle, occurred_at: datetime, now: datetime) -> datetime:
+    """The moment that is spoken of. Raises OutsideCycle for the future and before the cycle."""
+    if occurred_at > now + CLOCK_SKEW:
         raise OutsideCycle("occurred_at lies in the future.", pointer="/occurred_at")
-    if command.occurred_at < cycle.began_at:
+    if occurred_at < cycle.began_at:
         raise OutsideCycle(
             f"occurred_at lies before the cycle began ({cycle.began_at:%Y-%m-%dT%H:%M:%SZ}).",
             pointer="/occurred_at",
         )
     # A clock that runs ahead must not silence the next check-in.
-    told = CheckIn(command.check_in_id, terms, min(command.occurred_at, command.at))
+    return min(occurred_at, now)
+
+
+def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckInRecorded:
+    terms = _said(state, command.terms)
+    moment = _within(cycle, command.occurred_at, command.at)
+    told = CheckIn(command.check_in_id, terms, moment)
     return CheckInRecorded(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
         cycle_id=state.cycle_id,
         check_in_id=command.check_in_id,
         terms=terms,
-        progress=None if terms.value is None else progress(state.terms.measure, terms.value),
+        progress=_progress_with(state, told, cycle),
         last_word=state.last_word(told),
-        occurred_at=told.occurred_at,
+        occurred_at=moment,
         external=command.external,
     )
 
 
+def _progress_with(state: KeyResult, told: CheckIn, cycle: Cycle) -> Decimal | None:
+    """The progress that a check-in tells; for a threshold, together with those before."""
+    if told.terms.value is None:
+        return None
+    measure = state.terms.measure
+    if isinstance(measure, Threshold):
+        return state.with_check_in(told).progress(cycle.scoring)
+    return progress(measure, [_told(told)])
+
+
+def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckInCorrected:
+    before = _known(state, command.check_in_id)
+    terms = _said(state, command.terms)
+    moment = before.occurred_at
+    if command.occurred_at is not None:
+        moment = _within(cycle, command.occurred_at, command.at)
+    told = CheckIn(command.check_in_id, terms, moment)
+    return CheckInCorrected(
+        key_result_id=state.key_result_id,
+        objective_id=state.objective_id,
+        cycle_id=state.cycle_id,
+        check_in_id=command.check_in_id,
+        terms=terms,
+        occurred_at=moment,
+        progress=_progress_with(state, told, cycle),
+        reason=command.reason,
+        standing=state.with_check_in(told).standing(cycle.scoring),
+    )
+
+
+def _known(state: KeyResult, check_in_id: UUID) -> CheckIn:
+    known = state.check_ins.get(check_in_id)
+    if known is None:
+        raise NotFound("check-in", check_in_id)
+    return known
+
+
+def _succeed(state: KeyResult, command: SucceedBaseline) -> list[KeyResultEvents]:
+    measure, last = state.terms.measure, state.last.get("value")
+    if not isinstance(measure, Baseline):
+        raise Refusal("Only a baseline seeds a metric; this key result has its measure already.")
+    if last is None or state.successor_id is not None:
+        done = f"it did, as {state.successor_id}" if last else "measure it first, by a check-in"
+        raise Refusal(f"A baseline seeds a metric once it was measured: {done}.")
+    assert isinstance(last.terms.value, Decimal), "a baseline takes numbers"
+    metric = Metric(
+        unit=measure.unit,
+        baseline=last.terms.value,
+        target=command.target,
+        commit=command.commit,
+        stretch=command.stretch,
+    )
+    check(metric, "")
+    ids = {"objective_id": state.objective_id, "cycle_id": state.cycle_id}
+    return [
+        KeyResultSucceeded(
+            key_result_id=state.key_result_id, successor_id=command.successor_id, **ids
+        ),
+        KeyResultDrafted(
+            key_result_id=command.successor_id,
+            terms=state.terms.model_copy(update={"title": command.title, "measure": metric}),
+            previous_id=state.key_result_id,
+            warnings=judge_count(command.deployment, command.held),
+            **ids,
+        ),
+    ]
+
+
 def score(
-    state: KeyResult, given: Decimal | None, comment: str, adjustment_reason: str | None
+    state: KeyResult,
+    rules: AnyScoring,
+    until: datetime,
+    given: Decimal | None,
+    comment: str,
+    adjustment_reason: str | None,
 ) -> KeyResultScored:
-    """The final score of a key result. Raises ReasonMissing for an unexplained adjustment."""
-    computed = scoring.computed_score(state.progress)
-    final = computed if given is None else given
-    if final != computed and not adjustment_reason:
+    """The final score of a key result by a system's rules, on what was told up to `until`.
+
+    Raises ReasonMissing for an unexplained adjustment.
+    """
+    computed = scoring.compute(rules, state.terms.measure, state.told, until)
+    final = computed.score if given is None else given
+    if final != computed.score and not adjustment_reason:
         raise ReasonMissing(
-            f"The computed score is {computed.normalize():f}; "
+            f"The computed score is {computed.score.normalize():f}; "
             f"say why {final.normalize():f} is the better one.",
             pointer="/adjustment_reason",
         )
+    as_committed = None
+    if state.committed_terms is not None:
+        measure = state.committed_terms.measure
+        as_committed = scoring.compute(rules, measure, state.told, until).score
     return KeyResultScored(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
         cycle_id=state.cycle_id,
-        computed=computed,
+        computed=computed.score,
+        as_committed=as_committed,
         score=final,
-        formula=scoring.FORMULA,
+        formula=computed.formula,
         comment=comment,
-        adjustment_reason=adjustment_reason if final != computed else None,
+        adjustment_reason=adjustment_reason if final != computed.score else None,
     )
 
 
@@ -430,11 +744,14 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             if state.terms == command.terms:
                 return []
             _reason_if_committed(objective, command.reason)
+            if cycle.scoring is not None:
+                _demand_levels(objective, cycle.scoring, command.terms.measure)
             return [
                 KeyResultAmended(
                     **ids,
                     terms=command.terms,
-                    progress=replace(state, terms=command.terms).progress,
+                    committed_terms=_at_commitment(state, objective),
+                    progress=state.progress_of(command.terms, cycle.scoring),
                     reason=command.reason,
                 )
             ]
@@ -450,10 +767,38 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             cycle.allow(command, Phase.ACTIVE)
             objective.allow(command, Status.COMMITTED)
             return [_check_in(state, cycle, command)]
+        case CorrectCheckIn():
+            cycle.allow(command, Phase.ACTIVE, Phase.SCORING)
+            return [_correct(state, cycle, command)]
+        case RetractCheckIn():
+            cycle.allow(command, Phase.ACTIVE, Phase.SCORING)
+            _known(state, command.check_in_id)
+            standing = state.without_check_in(command.check_in_id).standing(cycle.scoring)
+            return [
+                CheckInRetracted(
+                    **ids,
+                    check_in_id=command.check_in_id,
+                    reason=command.reason,
+                    standing=standing,
+                )
+            ]
+        case SucceedBaseline():
+            cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
+            objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
+            return _succeed(state, command)
         case ScoreKeyResult():
             cycle.allow(command, Phase.SCORING, Phase.REFLECTING)
             objective.allow(command, Status.COMMITTED)
-            return [score(state, command.score, command.comment, command.adjustment_reason)]
+            return [
+                score(
+                    state,
+                    cycle.scoring or MeasureWhatMatters(),
+                    min(command.at, cycle.ended_at),
+                    command.score,
+                    command.comment,
+                    command.adjustment_reason,
+                )
+            ]
         case _:
             assert_never(command)
 

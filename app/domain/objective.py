@@ -22,6 +22,8 @@ from app.domain.errors import (
     Refusal,
 )
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
+from app.domain.quality import DraftSet, guard
+from app.domain.scoring import lacks_levels
 from app.domain.values import ExternalRef, Finding, Level, Line, Origin, Owner, Prose, Value
 
 
@@ -188,11 +190,18 @@ class ProposeObjective(ObjectiveCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitObjective(ObjectiveCommand):
-    """An objective without key results breaks the limits decision: warned or refused by it."""
+    """An objective without key results breaks the limits decision: warned or refused by it.
+
+    One that is not aligned and stands below the company's is judged by the alignment decision.
+    `owner_level` is None when the owner is gone. The whole set is judged by the quality decision.
+    """
 
     cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
     key_results: int = looked_up("key_results_held", lambda _, c: c.objective_id)
+    aligned: bool = looked_up("aligned", lambda _, c: c.objective_id)
+    owner_level: Level | None = looked_up("owner_level", lambda o, _: o and o.owner)
+    draft: DraftSet | None = looked_up("draft_set", lambda _, c: c.objective_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +265,40 @@ def judge_owner(
     )
 
 
+def _demand_levels(command: CommitObjective, cycle: Cycle) -> None:
+    """Where scoring asks for levels, they are agreed before commitment. Raises DecisionRefuses."""
+    rules = cycle.scoring or command.deployment.scoring
+    drafted = command.draft.key_results if command.draft else ()
+    lacking = sum(lacks_levels(rules, one.measure) for one in drafted)
+    if lacking:
+        raise DecisionRefuses(
+            "scoring",
+            "scoring.levels",
+            f"{lacking} key result(s) have no levels yet, and scoring is by stretch, target and "
+            "commit: agree on commit and stretch beside the target.",
+        )
+
+
+def _judge_alignment(command: CommitObjective, cycle: Cycle) -> tuple[Finding, ...]:
+    """What the alignment decision says to a commitment. Raises DecisionRefuses.
+
+    The company's objectives stand at the top: there is nothing that they could contribute to.
+    """
+    decided = command.deployment.alignment
+    if decided.policy == "optional" or command.aligned or command.owner_level is Level.COMPANY:
+        return ()
+    message = "The objective states nothing that it contributes to; align it to a goal."
+    if decided.policy == "required" and decided.is_due(cycle.starts_on, command.at):
+        raise DecisionRefuses("alignment", "alignment.required", message)
+    return (Finding(rule="alignment.expected", message=message, decision="alignment"),)
+
+
+def _judge_quality(command: CommitObjective) -> tuple[Finding, ...]:
+    """What the quality decision says to a commitment. Raises DecisionRefuses."""
+    assert command.draft is not None, "the objective is there"
+    return guard(command.draft, command.deployment)
+
+
 def _draft(command: DraftObjective) -> ObjectiveDrafted:
     if command.existing is not None:
         raise AlreadyExists("objective", command.existing)
@@ -300,6 +343,7 @@ def decide(state: Objective | None, command: ObjectiveCommands) -> list[Objectiv
         case CommitObjective():
             cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
             state.allow(command, Status.DRAFT, Status.PROPOSED)
+            _demand_levels(command, cycle)
             return [
                 ObjectiveCommitted(
                     **ids,
@@ -309,7 +353,9 @@ def decide(state: Objective | None, command: ObjectiveCommands) -> list[Objectiv
                         command.key_results == 0,
                         "The objective has no key result, so nothing tells when it is reached; "
                         "add at least one.",
-                    ),
+                    )
+                    + _judge_alignment(command, cycle)
+                    + _judge_quality(command),
                 )
             ]
         case ReportResult():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never
 from uuid import UUID
 
+from app.domain.coach import Coach, CoachRelieved
 from app.domain.errors import AlreadyExists, InvalidState, NotFound
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.team import MemberLeft
@@ -71,9 +72,10 @@ class RegisterPerson(PersonCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDeparture(PersonCommand):
-    """The person leaves the organisation, and so its teams."""
+    """The person leaves the organisation, and so its teams; a coach coaches no more."""
 
     teams: tuple[UUID, ...] = looked_up("teams_of_person", lambda _, c: c.person_id)
+    coach: Coach | None = looked_up("coach", lambda _, c: c.person_id)
 
 
 PersonCommands = RegisterPerson | RecordDeparture
@@ -92,8 +94,12 @@ def decide(state: Person | None, command: PersonCommands) -> list[Event]:
                 raise InvalidState(
                     "person", "no longer with the organisation", "RecordDeparture", "Nothing to do."
                 )
-            left = [MemberLeft(team_id=id, person_id=state.person_id) for id in command.teams]
-            return [PersonLeft(person_id=state.person_id), *left]
+            events: list[Event] = [PersonLeft(person_id=state.person_id)]
+            events += [MemberLeft(team_id=id, person_id=state.person_id) for id in command.teams]
+            if command.coach is not None and command.coach.active:
+                reason = "The person left the organisation."
+                events.append(CoachRelieved(person_id=state.person_id, reason=reason))
+            return events
         case _:
             assert_never(command)
 

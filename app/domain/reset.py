@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -22,9 +24,16 @@ from app.domain.cycle import (
     CycleEvents,
     Phase,
 )
-from app.domain.deployment import Deployment, Scoring
+from app.domain.deployment import AnyScoring, Deployment, MeasureWhatMatters
 from app.domain.errors import NotFound, Refusal, ResetIncomplete
-from app.domain.key_result import Choice, KeyResult, KeyResultDrafted, KeyResultReset
+from app.domain.key_result import (
+    Cause,
+    Choice,
+    KeyResult,
+    KeyResultDrafted,
+    KeyResultReset,
+    KeyResultScored,
+)
 from app.domain.measures import check
 from app.domain.messages import Decider, Event, looked_up
 from app.domain.objective import (
@@ -36,7 +45,7 @@ from app.domain.objective import (
     judge_owner,
 )
 from app.domain.scoring import roll_up
-from app.domain.values import Day, Level, Line, Owner, Prose, Value
+from app.domain.values import Day, Finding, Level, Line, Owner, Prose, Value
 
 SCORED_AT_THE_END = "Scored at the end of the cycle from the latest check-in."
 
@@ -50,11 +59,15 @@ class Goal:
 
 
 class KeyResultChoice(Value):
-    """Keep, modify or remove one key result; a modified one states its new terms."""
+    """Keep, modify or remove one key result; a modified one states its new terms.
+
+    One that was scored below good names its primary cause; without one, a warning is recorded.
+    """
 
     key_result_id: UUID
     choice: Choice
     learning: Prose | None = None
+    cause: Cause | None = None
     terms: key_results.KeyResultTerms | None = None
 
 
@@ -143,7 +156,7 @@ def _choices(command: ResetCycle) -> dict[UUID, KeyResultChoice]:
     return given
 
 
-def _close(goal: Goal, rules: Scoring, *, carried_on: bool) -> Iterator[Event]:
+def _close(goal: Goal, rules: AnyScoring, until: datetime, *, carried_on: bool) -> Iterator[Event]:
     """Score what is unscored and close the objective with the outcome that its scores give."""
     objective = goal.objective
     ids: dict[str, Any] = {
@@ -159,7 +172,7 @@ def _close(goal: Goal, rules: Scoring, *, carried_on: bool) -> Iterator[Event]:
     for key_result in goal.key_results:
         final = key_result.score
         if final is None:
-            scored = key_results.score(key_result, None, SCORED_AT_THE_END, None)
+            scored = key_results.score(key_result, rules, until, None, SCORED_AT_THE_END, None)
             final = scored.score
             yield scored
         figures.append((final, key_result.terms.weight))
@@ -171,6 +184,15 @@ def _close(goal: Goal, rules: Scoring, *, carried_on: bool) -> Iterator[Event]:
 
 def _is_gone(owner: Owner | None, command: ResetCycle) -> bool:
     return owner is not None and command.owner_levels.get(owner) is None
+
+
+def _unexplained(
+    choice: KeyResultChoice, score: Decimal | None, rules: AnyScoring
+) -> tuple[Finding, ...]:
+    if choice.cause is not None or score is None or score >= rules.good:
+        return ()
+    message = "It was scored below good, and no cause was named: nothing is learnt from it."
+    return (Finding(rule="reflection.cause", message=message, decision="scoring"),)
 
 
 def _carry_on(
@@ -222,13 +244,14 @@ def _carry_on(
         )
 
 
-def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
+def _reset(state: Cycle, rules: AnyScoring, command: ResetCycle) -> list[Event]:
     choices = _choices(command)
     if command.next_cycle.starts_on <= state.starts_on:
         raise Refusal(
             f"The next cycle must begin after this one did ({state.starts_on}).",
             pointer="/next_cycle/starts_on",
         )
+    until = min(command.at, state.ended_at)
     closing: list[Event] = []
     held: Counter[Owner] = Counter()
     next_cycle = cycles.plan(
@@ -246,7 +269,10 @@ def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
     for goal in command.goals:
         chosen = [choices[k.key_result_id] for k in goal.key_results if k.key_result_id in choices]
         carried_on = any(choice.choice is not Choice.REMOVE for choice in chosen)
-        closing.extend(_close(goal, rules, carried_on=carried_on))
+        ending = list(_close(goal, rules, until, carried_on=carried_on))
+        closing.extend(ending)
+        scores = {one.key_result_id: one.score for one in goal.key_results}
+        scores |= {e.key_result_id: e.score for e in ending if isinstance(e, KeyResultScored)}
         closing.extend(
             KeyResultReset(
                 key_result_id=choice.key_result_id,
@@ -254,6 +280,8 @@ def _reset(state: Cycle, rules: Scoring, command: ResetCycle) -> list[Event]:
                 cycle_id=state.cycle_id,
                 choice=choice.choice,
                 learning=choice.learning,
+                cause=choice.cause,
+                warnings=_unexplained(choice, scores[choice.key_result_id], rules),
                 successor_id=None
                 if choice.choice is Choice.REMOVE
                 else command.fresh_ids[choice.key_result_id],
@@ -272,10 +300,13 @@ def decide(state: Cycle | None, command: ResetCommands) -> list[Event]:
     if state is None:
         raise NotFound("cycle", command.cycle_id)
     state.allow(command, Phase.REFLECTING)
-    rules = state.scoring or Scoring()
+    rules = state.scoring or MeasureWhatMatters()
     match command:
         case CloseCycle():
-            closing = [e for goal in command.goals for e in _close(goal, rules, carried_on=False)]
+            until = min(command.at, state.ended_at)
+            closing = [
+                e for goal in command.goals for e in _close(goal, rules, until, carried_on=False)
+            ]
             return [*closing, CycleClosed(cycle_id=state.cycle_id)]
         case ResetCycle():
             return _reset(state, rules, command)

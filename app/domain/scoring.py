@@ -1,20 +1,107 @@
-"""Figures: scores, roll-ups and shown health. Pure functions, each with a stated version."""
+"""Figures: scores, roll-ups, forecasts and shown health. Pure, each formula with a version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from typing import assert_never
 
+from app.domain.deployment import (
+    AnyScoring,
+    MeasureWhatMatters,
+    RadicalFocus,
+    StretchTargetCommit,
+)
+from app.domain.measures import AnyMeasure, Metric, Milestone, Rung, Told, fits, progress
 from app.domain.values import Health, share
 
-FORMULA = "measure-what-matters/1"
-"""Score = progress of the latest check-in, 0 when there is none."""
+FORMULAS = {
+    "measure_what_matters": "measure-what-matters/1",
+    "stretch_target_commit": "stretch-target-commit/1",
+    "radical_focus": "radical-focus/1",
+}
+"""The name and version of each system's formula. A change of a formula is a new version."""
+
+ROLL_UP = "weighted-mean/1"
 
 
-def computed_score(progress: Decimal | None) -> Decimal:
-    """The score that the formula gives: 0 to 1. Silence scores 0."""
-    return share(progress if progress is not None else Decimal(0))
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A score of 0 to 1 with 4 decimals, by which formula, and how it came about."""
+
+    score: Decimal
+    formula: str
+    because: str
+
+
+def compute(
+    rules: AnyScoring, measure: AnyMeasure, told: Sequence[Told], until: datetime | None = None
+) -> Computed:
+    """The score of a key result under a scoring system. Silence scores 0.
+
+    `told` is in the order of what it speaks of; thresholds are judged up to `until`.
+    """
+    formula = FORMULAS[rules.system]
+    reached = progress(measure, told, held_by=rules.threshold_by, until=until)
+    if reached is None:
+        return Computed(Decimal(0), formula, "No check-in has a value that fits: silence scores 0.")
+    match rules:
+        case MeasureWhatMatters():
+            return Computed(reached, formula, f"The score is the progress, {_plain(reached)}.")
+        case StretchTargetCommit():
+            return _by_levels(rules, measure, told, reached)
+        case RadicalFocus():
+            done = reached == 1
+            because = f"Progress is {_plain(reached)}: the target was {'' if done else 'not '}met."
+            return Computed(Decimal(int(done)), formula, because)
+        case _:
+            assert_never(rules)
+
+
+def _by_levels(
+    rules: StretchTargetCommit, measure: AnyMeasure, told: Sequence[Told], reached: Decimal
+) -> Computed:
+    """Between the anchors agreed, and never on a plain line from baseline to stretch."""
+    formula = FORMULAS[rules.system]
+    last = [one for one in told if fits(measure, one.reading)][-1].reading
+    if isinstance(measure, Milestone) and isinstance(last, Rung):
+        score = rules.anchors[last]
+        return Computed(score, formula, f"The level reached is {last}, anchored at {score}.")
+    if not isinstance(measure, Metric) or measure.commit is None or measure.stretch is None:
+        because = f"It has no levels, so the score is the progress, {_plain(reached)}."
+        return Computed(reached, formula, because)
+    anchors = [
+        (measure.baseline, Decimal(0)),
+        (measure.commit, rules.commit),
+        (measure.target, rules.target),
+        (measure.stretch, rules.stretch),
+    ]
+    reading = Decimal(last)
+    rises = measure.target > measure.baseline
+    for (low, low_score), (high, high_score) in pairwise(anchors):
+        if (reading <= high) if rises else (reading >= high):
+            part = min(max((reading - low) / (high - low), Decimal(0)), Decimal(1))
+            score = share(low_score + part * (high_score - low_score))
+            because = (
+                f"{_plain(reading)} lies between {_plain(low)} (scored {low_score}) and "
+                f"{_plain(high)} (scored {high_score})."
+            )
+            return Computed(score, formula, because)
+    because = f"{_plain(reading)} lies beyond the stretch, {_plain(measure.stretch)}."
+    return Computed(share(rules.stretch), formula, because)
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def lacks_levels(rules: AnyScoring, measure: object) -> bool:
+    """Whether scoring asks for levels that a metric does not have yet."""
+    asks = isinstance(rules, StretchTargetCommit)
+    return asks and isinstance(measure, Metric) and not measure.has_levels
 
 
 def roll_up(weighted: Iterable[tuple[Decimal | None, Decimal]]) -> Decimal | None:
@@ -27,6 +114,20 @@ def roll_up(weighted: Iterable[tuple[Decimal | None, Decimal]]) -> Decimal | Non
     if not total:
         return None
     return share(sum((figure * weight for figure, weight in known), Decimal(0)) / total)
+
+
+FORECAST = "average-pace/1"
+"""Assumes that progress goes on at its average pace since the cycle began."""
+
+
+def forecast(
+    reached: Decimal | None, read_at: datetime | None, began: datetime, ends: datetime
+) -> Decimal | None:
+    """Progress at the end of the cycle, 0 to 1, if the pace stays; None while it cannot be told."""
+    if reached is None or read_at is None or read_at <= began or ends <= began:
+        return None
+    elapsed = Decimal(str((min(read_at, ends) - began) / (ends - began)))
+    return share(reached / elapsed)
 
 
 def check_in_due(

@@ -28,11 +28,11 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def tagged(field: str) -> ConfigDict:
-    """For a member of a union: the JSON Schema demands the field that tells the members apart."""
+def tagged(*fields: str) -> ConfigDict:
+    """For a member of a union: the JSON Schema demands the fields that tell the members apart."""
 
     def demand(schema: dict[str, Any]) -> None:
-        schema["required"] = sorted({field, *schema.get("required", ())})
+        schema["required"] = sorted({*fields, *schema.get("required", ())})
 
     return ConfigDict(json_schema_extra=demand)
 

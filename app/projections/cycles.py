@@ -11,12 +11,15 @@ from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from app.domain.cycle import (
+    CycleCancelled,
     CycleClosed,
     CycleDraftingBegun,
     CycleEvent,
     CycleOpened,
     CyclePlanned,
     CycleReflectionBegun,
+    CycleRenamed,
+    CycleRescheduled,
     CycleScoringBegun,
     Phase,
     ReflectionRecorded,
@@ -42,6 +45,13 @@ class CycleRow(SQLModel, table=True):
     next_id: UUID | None = None
     opened_at: datetime | None = moment(default=None, nullable=True)
     scoring: Any = json_column(default=None, nullable=True)
+    levels: Any = json_column(default=None, nullable=True)
+    windows: Any = json_column(default=None, nullable=True)
+    dated_at: datetime | None = moment(default=None, nullable=True)
+    drafting_begun_at: datetime | None = moment(default=None, nullable=True)
+    scoring_begun_at: datetime | None = moment(default=None, nullable=True)
+    cancelled_reason: str | None = None
+    override: Any = json_column(default=None, nullable=True)
 
 
 def project(recorded: Recorded) -> Iterator[Change]:
@@ -63,19 +73,34 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     phase=Phase.PLANNED,
                     parent_id=event.parent_id,
                     previous_id=event.previous_id,
+                    levels=event.levels and list(event.levels),
+                    windows=event.windows and event.windows.model_dump(mode="json"),
+                    dated_at=recorded.recorded_at,
                 )
             )
             return
+        case CycleRenamed():
+            changed = {"name": event.name, "dated_at": recorded.recorded_at}
+        case CycleRescheduled():
+            changed = {
+                "starts_on": event.starts_on,
+                "ends_on": event.ends_on,
+                "windows": event.windows.model_dump(mode="json"),
+                "dated_at": recorded.recorded_at,
+            }
+        case CycleCancelled():
+            changed = {"phase": Phase.CANCELLED, "cancelled_reason": event.reason}
         case CycleDraftingBegun():
-            changed = {"phase": Phase.DRAFTING}
+            changed = {"phase": Phase.DRAFTING, "drafting_begun_at": recorded.recorded_at}
         case CycleOpened():
             changed = {
                 "phase": Phase.ACTIVE,
                 "opened_at": event.opened_at,
                 "scoring": event.scoring.model_dump(mode="json"),
+                "override": event.override and event.override.model_dump(mode="json"),
             }
         case CycleScoringBegun():
-            changed = {"phase": Phase.SCORING}
+            changed = {"phase": Phase.SCORING, "scoring_begun_at": recorded.recorded_at}
         case CycleReflectionBegun():
             changed = {"phase": Phase.REFLECTING}
         case CycleClosed():

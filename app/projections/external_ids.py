@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from app.domain.cycle import ReflectionRecorded
 from app.domain.key_result import CheckInRecorded
+from app.domain.kpi import ReadingRecorded
 from app.domain.values import ExternalRef
 from app.events.envelope import Recorded
 from app.projections.changes import Change, Insert, Projection
@@ -28,12 +29,14 @@ def project(recorded: Recorded) -> Iterator[Change]:
     external: ExternalRef | None = getattr(recorded.event, "external", None)
     if external is None:
         return
-    # Most events name their stream's own thing; these two name a part of it.
+    # Most events name their stream's own thing; these name a part of it.
     match recorded.event:
         case CheckInRecorded() as event:
             kind, named = "check_in", event.check_in_id
         case ReflectionRecorded() as event:
             kind, named = "reflection", event.reflection_id
+        case ReadingRecorded() as event:
+            kind, named = "kpi_reading", event.reading_id
         case _:
             kind, named = recorded.stream
     yield Insert(

@@ -12,15 +12,20 @@ from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from app.domain.key_result import (
+    CheckInCorrected,
     CheckInRecorded,
+    CheckInRetracted,
     KeyResultAmended,
     KeyResultDrafted,
     KeyResultEvent,
     KeyResultRemoved,
     KeyResultReset,
     KeyResultScored,
+    KeyResultSucceeded,
     KeyResultTerms,
+    Standing,
 )
+from app.domain.measures import as_number
 from app.events.envelope import Recorded
 from app.events.tables import moment
 from app.projections.changes import (
@@ -34,7 +39,7 @@ from app.projections.changes import (
 
 
 class KeyResultRow(SQLModel, table=True):
-    """`value` is a number, or 1 and 0 for a milestone reached and not."""
+    """`value` is a number; 1 and 0 for a milestone reached and not; or the rank of its level."""
 
     __tablename__ = "key_results"
     __table_args__ = (
@@ -56,17 +61,22 @@ class KeyResultRow(SQLModel, table=True):
     removed: bool = False
     drafted_at: datetime = moment()
     value: Decimal | None = decimal_column(default=None, nullable=True)
+    value_at: datetime | None = moment(default=None, nullable=True)
     progress: Decimal | None = decimal_column(default=None, nullable=True)
     confidence: Decimal | None = decimal_column(default=None, nullable=True)
     health: str | None = None
     last_check_in_at: datetime | None = moment(default=None, nullable=True)
     computed_score: Decimal | None = decimal_column(default=None, nullable=True)
     score: Decimal | None = decimal_column(default=None, nullable=True)
+    score_as_committed: Decimal | None = decimal_column(default=None, nullable=True)
+    scored_position: int | None = Field(default=None, sa_type=BigInteger)
+    committed_measure: Any = json_column(default=None, nullable=True)
     score_formula: str | None = None
     score_comment: str | None = None
     adjustment_reason: str | None = None
     choice: str | None = None
     learning: str | None = None
+    cause: str | None = None
     previous_id: UUID | None = None
     successor_id: UUID | None = None
 
@@ -90,12 +100,24 @@ def _standing(event: CheckInRecorded) -> dict[str, Any]:
                 said["last_check_in_at"] = event.occurred_at
             case "value":
                 assert terms.value is not None, "a last word was said"
-                said |= {"value": Decimal(terms.value), "progress": event.progress}
+                said |= {"value": as_number(terms.value), "value_at": event.occurred_at}
+                said["progress"] = event.progress
             case "confidence":
                 said["confidence"] = terms.confidence
             case "health":
                 said["health"] = terms.health
     return said
+
+
+def _stands(standing: Standing) -> dict[str, Any]:
+    return {
+        "value": as_number(standing.value),
+        "value_at": standing.read_at,
+        "progress": standing.progress,
+        "confidence": standing.confidence,
+        "health": standing.health,
+        "last_check_in_at": standing.last_check_in_at,
+    }
 
 
 def project(recorded: Recorded) -> Iterator[Change]:
@@ -121,14 +143,23 @@ def project(recorded: Recorded) -> Iterator[Change]:
             return
         case KeyResultAmended():
             changed = {**_terms(event.terms), "progress": event.progress}
+            if event.committed_terms is not None:
+                measure = event.committed_terms.measure.model_dump(mode="json")
+                changed["committed_measure"] = measure
         case KeyResultRemoved():
             changed = {"removed": True}
         case CheckInRecorded():
             changed = _standing(event)
+        case CheckInCorrected() | CheckInRetracted():
+            changed = _stands(event.standing)
+        case KeyResultSucceeded():
+            changed = {"successor_id": event.successor_id}
         case KeyResultScored():
             changed = {
                 "computed_score": event.computed,
                 "score": event.score,
+                "score_as_committed": event.as_committed,
+                "scored_position": recorded.position,
                 "score_formula": event.formula,
                 "score_comment": event.comment,
                 "adjustment_reason": event.adjustment_reason,
@@ -137,6 +168,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
             changed = {
                 "choice": event.choice,
                 "learning": event.learning,
+                "cause": event.cause,
                 "successor_id": event.successor_id,
             }
     yield Update(KeyResultRow, (event.key_result_id,), {**changed, "version": recorded.version})

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
 from app.application.ledgers import Reader
 from app.domain.cycle import Phase
-from app.domain.deployment import Rhythm, Scoring
+from app.domain.deployment import AnyScoring, MeasureWhatMatters, Rhythm, scoring_of
 from app.domain.errors import NotFound
-from app.domain.key_result import Choice
-from app.domain.measures import Measure
+from app.domain.key_result import Cause, Choice
+from app.domain.measures import RUNGS, Measure, Rung
 from app.domain.objective import Outcome, Status
-from app.domain.scoring import check_in_due, roll_up, shown_health
+from app.domain.scoring import check_in_due, forecast, roll_up, shown_health
 from app.domain.values import Health, Number, Origin, Target
 from app.projections.alignments import AlignmentRow
 from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
+from app.projections.rows import Rows
 from app.queries.programme import in_force
 from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners
 
@@ -61,13 +63,16 @@ class KeyResultView(Resource):
     weight: Number
     owner: OwnerView | None = Field(description="Where it differs from the objective's.")
     removed: bool
-    value: bool | Number | None
+    value: bool | Rung | Number | None
     progress: Figure
     confidence: Figure
     health: str = Field(examples=["on_track"])
     reported_health: Health | None
     last_check_in_at: datetime | None
     check_in_due_at: datetime | None
+    forecast: Figure = Field(
+        description="Progress at the end of the cycle if it goes on at its average pace."
+    )
     computed_score: Figure
     score: Figure
     score_formula: str | None
@@ -75,6 +80,7 @@ class KeyResultView(Resource):
     adjustment_reason: str | None
     choice: Choice | None
     learning: str | None
+    cause: Cause | None
     previous_id: UUID | None
     successor_id: UUID | None
 
@@ -110,7 +116,8 @@ class CheckInView(View):
     key_result_id: UUID
     objective_id: UUID
     cycle_id: UUID
-    value: bool | Number | None
+    value: bool | Rung | Number | None
+    increment: Number | None
     progress: Figure
     confidence: Figure
     health: Health | None
@@ -121,6 +128,9 @@ class CheckInView(View):
     actor: str
     source: str
     position: int
+    corrected_at: datetime | None = Field(description="When it was stated anew.")
+    retracted: bool = Field(description="It counts no more, and stays to be seen.")
+    reason: str | None = Field(description="Of its correction or retraction.")
 
 
 class ScoreView(View):
@@ -131,6 +141,9 @@ class ScoreView(View):
     key_result_id: UUID
     version: int = Field(ge=1)
     computed_score: Figure
+    score_as_committed: Figure = Field(
+        description="What the terms at commitment give, where they were amended since."
+    )
     score: Figure
     formula: str | None
     comment: str | None
@@ -164,8 +177,17 @@ def alignment_view(row: AlignmentRow) -> AlignmentView:
     )
 
 
-def _reading(value: Decimal | None, is_milestone: bool) -> bool | Decimal | None:
-    return bool(value) if is_milestone and value is not None else value
+def _reading(value: Decimal | None, measure: Mapping[str, Any]) -> bool | Rung | Decimal | None:
+    """A reading as its measure takes it, from the number that is kept."""
+    if value is None or measure["kind"] != "milestone":
+        return value
+    return RUNGS[int(value)] if measure.get("levels") else bool(value)
+
+
+def check_in_reading(row: CheckInRow) -> bool | Rung | Decimal | None:
+    if row.level is not None:
+        return Rung(row.level)
+    return bool(row.value) if row.is_milestone and row.value is not None else row.value
 
 
 def check_in_view(row: CheckInRow) -> CheckInView:
@@ -174,7 +196,8 @@ def check_in_view(row: CheckInRow) -> CheckInView:
         key_result_id=row.key_result_id,
         objective_id=row.objective_id,
         cycle_id=row.cycle_id,
-        value=_reading(row.value, row.is_milestone),
+        value=check_in_reading(row),
+        increment=row.increment,
         progress=row.progress,
         confidence=row.confidence,
         health=None if row.health is None else Health(row.health),
@@ -185,7 +208,17 @@ def check_in_view(row: CheckInRow) -> CheckInView:
         actor=row.actor,
         source=row.source,
         position=row.position,
+        corrected_at=row.corrected_at,
+        retracted=row.retracted,
+        reason=row.reason,
     )
+
+
+def rules_of(cycle: CycleRow) -> AnyScoring:
+    """The scoring decision that a cycle was opened under; before, the default."""
+    if cycle.scoring is None:
+        return MeasureWhatMatters()
+    return scoring_of.validate_python(cycle.scoring)
 
 
 def _outcome(row: KeyResultRow, objective: ObjectiveRow, cycle: CycleRow) -> str | None:
@@ -196,8 +229,16 @@ def _outcome(row: KeyResultRow, objective: ObjectiveRow, cycle: CycleRow) -> str
         return Outcome.ABANDONED
     if row.score is None:
         return None
-    good = Scoring.model_validate(cycle.scoring).good if cycle.scoring else Scoring().good
+    good = rules_of(cycle).good
     return Outcome.ACHIEVED if row.score >= good else Outcome.NOT_ACHIEVED
+
+
+def _forecast(row: KeyResultRow, cycle: CycleRow) -> Decimal | None:
+    if cycle.phase != Phase.ACTIVE or row.score is not None or cycle.opened_at is None:
+        return None
+    day_one = datetime.combine(cycle.starts_on, time.min, UTC)
+    ends = datetime.combine(cycle.ends_on, time.max, UTC)
+    return forecast(row.progress, row.value_at, min(day_one, cycle.opened_at), ends)
 
 
 def _key_result(
@@ -231,9 +272,7 @@ def _key_result(
         owner=owner,
         removed=row.removed,
         # A reading of another kind, from before an amendment, tells nothing of this one.
-        value=None
-        if row.progress is None
-        else _reading(row.value, row.measure["kind"] == "milestone"),
+        value=None if row.progress is None else _reading(row.value, row.measure),
         progress=row.progress,
         confidence=row.confidence,
         health=shown_health(
@@ -242,6 +281,7 @@ def _key_result(
         reported_health=reported,
         last_check_in_at=row.last_check_in_at,
         check_in_due_at=due,
+        forecast=_forecast(row, cycle),
         computed_score=row.computed_score,
         score=row.score,
         score_formula=row.score_formula,
@@ -249,6 +289,7 @@ def _key_result(
         adjustment_reason=row.adjustment_reason,
         choice=None if row.choice is None else Choice(row.choice),
         learning=row.learning,
+        cause=None if row.cause is None else Cause(row.cause),
         previous_id=row.previous_id,
         successor_id=row.successor_id,
     )
@@ -376,6 +417,7 @@ async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
         key_result_id=row.key_result_id,
         version=row.version,
         computed_score=row.computed_score,
+        score_as_committed=row.score_as_committed,
         score=row.score,
         formula=row.score_formula,
         comment=row.score_comment,
@@ -383,11 +425,16 @@ async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
     )
 
 
-async def check_in(reader: Reader, check_in_id: UUID) -> CheckInView:
-    row = await reader.rows.get(CheckInRow, check_in_id)
+async def check_in_row(rows: Rows, check_in_id: UUID) -> CheckInRow:
+    """Raises NotFound."""
+    row = await rows.get(CheckInRow, check_in_id)
     if row is None:
         raise NotFound("check-in", check_in_id)
-    return check_in_view(row)
+    return row
+
+
+async def check_in(reader: Reader, check_in_id: UUID) -> CheckInView:
+    return check_in_view(await check_in_row(reader.rows, check_in_id))
 
 
 async def alignment(reader: Reader, alignment_id: UUID) -> AlignmentView:

@@ -6,9 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field, TypeAdapter
+
 from app.application.ledgers import Reader
 from app.domain.access import Scope
-from app.domain.deployment import QUESTIONS, Decision, Deployment
+from app.domain.consequences import AnyAnswer, consequence
+from app.domain.deployment import ASKED, EXTENSIONS, QUESTIONS, Decision, Deployment
 from app.domain.errors import NotFound
 from app.domain.values import Level
 from app.projections.api_keys import ApiKeyRow
@@ -67,6 +70,7 @@ class AnswerView(View):
     asks: str
     answered: bool
     decision: Decision
+    consequence: str = Field(description="What the system does with it, in plain language.")
     rationale: str | None = None
     decided_by: UUID | None = None
     decided_at: datetime | None = None
@@ -74,18 +78,22 @@ class AnswerView(View):
 
 
 class DeploymentView(View):
-    """The ten questions, and which of them still stand at their defaults."""
+    """The ten questions, and which of them still stand at their defaults.
+
+    `extensions` are answers beside the ten: neither answered nor missing among them.
+    """
 
     version: int
     answered: int
     missing: list[str]
     answers: list[AnswerView]
+    extensions: list[AnswerView]
 
 
 def decision_view(row: DecisionRow) -> DecisionView:
     return DecisionView(
         question=row.question,
-        asks=QUESTIONS[row.question],
+        asks=ASKED[row.question],
         decision=row.decision,
         rationale=row.rationale,
         decided_by=row.decided_by,
@@ -100,13 +108,21 @@ async def in_force(reader: Reader) -> dict[str, DecisionRow]:
     return {row.question: row for row in await reader.rows.select(DecisionRow)}
 
 
+_decision_of: TypeAdapter[AnyAnswer] = TypeAdapter(Decision)
+
+
 def _answer(question: str, rows: dict[str, DecisionRow]) -> AnswerView:
     version = max((row.version for row in rows.values()), default=0)
-    asks, row = QUESTIONS[question], rows.get(question)
+    asks, row = ASKED[question], rows.get(question)
     if row is None:
         default = getattr(Deployment(), question)
         return AnswerView(
-            version=version, question=question, asks=asks, answered=False, decision=default
+            version=version,
+            question=question,
+            asks=asks,
+            answered=False,
+            decision=default,
+            consequence=consequence(default),
         )
     return AnswerView(
         version=version,
@@ -114,6 +130,7 @@ def _answer(question: str, rows: dict[str, DecisionRow]) -> AnswerView:
         asks=asks,
         answered=True,
         decision=row.decision,
+        consequence=consequence(_decision_of.validate_python(row.decision)),
         rationale=row.rationale,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
@@ -126,14 +143,15 @@ async def deployment(reader: Reader) -> DeploymentView:
     answers = [_answer(question, rows) for question in QUESTIONS]
     return DeploymentView(
         version=answers[0].version,
-        answered=len(rows),
+        answered=sum(question in rows for question in QUESTIONS),
         missing=[question for question in QUESTIONS if question not in rows],
         answers=answers,
+        extensions=[_answer(question, rows) for question in EXTENSIONS],
     )
 
 
 async def decision(reader: Reader, question: str) -> AnswerView:
-    if question not in QUESTIONS:
+    if question not in ASKED:
         raise NotFound("question", question)
     return _answer(question, await in_force(reader))
 

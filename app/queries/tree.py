@@ -10,10 +10,12 @@ from pydantic import Field
 from app.application.ledgers import Reader
 from app.domain.objective import Outcome
 from app.domain.scoring import roll_up
+from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.warnings import WarningRow
 from app.queries import cycles, goals
+from app.queries.alignment_report import company_teams
 from app.queries.cycles import CycleView
 from app.queries.goals import AlignmentView, KeyResultView, ObjectiveView
 from app.queries.views import Figure, View
@@ -43,7 +45,8 @@ class ObjectiveNode(ObjectiveView):
 class TreeSummary(View):
     """Counts over the whole cycle; `levels` is how deep alignment goes.
 
-    What was abandoned counts among `objectives`, and nowhere else.
+    What was abandoned counts among `objectives`, and nowhere else. `unaligned` leaves out the
+    company's objectives: they stand at the top.
     """
 
     objectives: int
@@ -130,23 +133,61 @@ class _Forest:
         return ObjectiveNode.model_construct(**fields, children=nodes(view.id), hidden=hidden)
 
 
-async def tree(reader: Reader, cycle_id: UUID, depth: int = MAX_DEPTH) -> TreeView:
-    """The whole cycle, nested `depth` levels deep. Raises NotFound."""
+async def _nested(reader: Reader, cycle_id: UUID) -> list[UUID]:
+    """The cycles inside a cycle (the quarters of a year), at any depth."""
+    found: list[UUID] = []
+    latest = [cycle_id]
+    while latest:
+        rows = await reader.rows.select(CycleRow, {"parent_id": latest})
+        latest = [row.cycle_id for row in rows]
+        found += latest
+    return found
+
+
+async def _from_nested_cycles(
+    reader: Reader, cycle_id: UUID, views: list[ObjectiveView]
+) -> list[ObjectiveView]:
+    """The objectives of nested cycles that contribute to these, directly or through others."""
+    nested = await _nested(reader, cycle_id)
+    inside = {view.id for view in views}
+    rows: list[ObjectiveRow] = []
+    latest = list(inside)
+    while nested and latest:
+        live = {"target_objective_id": latest, "cycle_id": nested, "withdrawn": False}
+        links = await reader.rows.select(AlignmentRow, live)
+        latest = list({link.objective_id for link in links} - inside)
+        inside |= set(latest)
+        rows += await reader.rows.select(ObjectiveRow, {"objective_id": latest})
+    return await goals.objectives(reader, sorted(rows, key=lambda row: row.position))
+
+
+async def tree(
+    reader: Reader, cycle_id: UUID, depth: int = MAX_DEPTH, *, across: bool = False
+) -> TreeView:
+    """The whole cycle, nested `depth` levels deep. Raises NotFound.
+
+    `across` adds what contributes from nested cycles; the summary stays that of the cycle.
+    """
     cycle: CycleRow = await cycles.row(reader, cycle_id)
     rows = await reader.rows.select(ObjectiveRow, {"cycle_id": cycle_id})
     views = await goals.objectives(reader, rows, whole_cycle=cycle_id)
     warnings = await reader.rows.select(WarningRow, {"cycle_id": cycle_id})
-    forest = _Forest(views)
+    company = await company_teams(reader)
+    own = _Forest(views)
+    below = await _from_nested_cycles(reader, cycle_id, views) if across else []
+    forest = _Forest([*views, *below]) if below else own
     counted = [view for view in views if view.outcome != Outcome.ABANDONED]
     live = [part for view in counted for part in view.key_results if not part.removed]
     return TreeView(
-        cycle=cycles.cycle_view(cycle),
+        cycle=cycles.cycle_view(cycle, reader.at),
         summary=TreeSummary(
             objectives=len(views),
             key_results=len(live),
             scored=sum(part.score is not None for part in live),
-            unaligned=sum(not view.contributes_to for view in counted),
-            levels=forest.levels(),
+            unaligned=sum(
+                not view.contributes_to and view.owner.id not in company for view in counted
+            ),
+            levels=own.levels(),
             owners=len({(view.owner.kind, view.owner.id) for view in views}),
             warnings=len(warnings),
             progress=roll_up((part.progress, part.weight) for part in live),

@@ -24,6 +24,8 @@ ROUTES: list[APIRoute] = [
     route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)
 ]
 """Every route there is: what tests that must forget none of them are made from."""
+CHANGES_NOTHING = {"validate_draft", "score_what_if"}
+"""What is posted to be judged, and not recorded."""
 
 
 def each_of(routes: Iterable[APIRoute]) -> pytest.MarkDecorator:
@@ -129,7 +131,9 @@ class Api:
     # Phase by phase
 
     async def decide(self, question: str, **decision: Any) -> Json:
-        body = {"decision": {"question": question, **decision}, "rationale": "Because."}
+        system = {"system": "measure_what_matters"} if question == "scoring" else {}
+        answer = {"question": question, **system, **decision}
+        body = {"decision": answer, "rationale": "Because."}
         return await self.put(f"/deployment/{question}", body, if_match="*")
 
     async def team(self, name: str = "Growth", **more: Any) -> Json:
@@ -137,6 +141,24 @@ class Api:
 
     async def person(self, name: str = "Ada Park") -> Json:
         return await self.post("/people", {"name": name, "email": "ada@example.org"})
+
+    async def workshop(self, kind: str = "leadership", *people: Json, **more: Any) -> Json:
+        """A workshop that was held: everybody who was invited came."""
+        body = {"kind": kind, "title": "OKRs", "scheduled_at": "2026-01-12T09:00:00Z", **more}
+        made = await self.post("/workshops", body)
+        here, everybody = f"/workshops/{made['id']}", {"people": [one["id"] for one in people]}
+        await self.post(f"{here}:invite", everybody)
+        await self.post(f"{here}:record-attendance", everybody)
+        return await self.post(f"{here}:complete")
+
+    async def coach(self, person: Json, *teams: Json) -> Json:
+        """A person designated, certified after a workshop, and given teams."""
+        workshop = await self.workshop("coach", person)
+        here = f"/coaches/{person['id']}"
+        await self.post("/coaches", {"person_id": person["id"]})
+        await self.post(f"{here}:certify", {"workshop_id": workshop["id"]})
+        covered = {"teams": [team["id"] for team in teams]}
+        return await self.post(f"{here}:cover-teams", covered)
 
     async def cycle(self, phase: str = "drafting", **dates: Any) -> Json:
         """A cycle brought to a phase."""
@@ -153,6 +175,11 @@ class Api:
         for command in commands[: steps[phase]]:
             cycle = await self.post(f"/cycles/{cycle['id']}:{command}")
         return cycle
+
+    async def open_anyway(self, cycle: Json) -> Json:
+        """Open what may be the first cycle, before deployment and training are done."""
+        override = {"person_id": (await self.person())["id"], "reason": "We learn by doing."}
+        return await self.post(f"/cycles/{cycle['id']}:open", {"override": override})
 
     async def objective(self, cycle: Json, team: Json, **more: Any) -> Json:
         body = {
@@ -183,11 +210,45 @@ class Api:
             cycle = await self.post(f"/cycles/{cycle['id']}:{command}")
         return cycle
 
+    async def kpi(self, owner: Json, *readings: float, **more: Any) -> Json:
+        """A KPI that is healthy from 500 on, after these readings."""
+        body = {
+            "name": "Weekly active customers",
+            "unit": "customers",
+            "owner": {"kind": owner.get("kind", "team"), "id": owner["id"]},
+            "direction": "higher_is_better",
+            "healthy": {"low": 500},
+            **more,
+        }
+        kpi = await self.post("/kpis", body)
+        for value in readings:
+            await self.read(kpi, value)
+        return await self.get(f"/kpis/{kpi['id']}")
+
+    async def read(self, kpi: Json, value: float, **said: Any) -> Json:
+        return await self.post(f"/kpis/{kpi['id']}/readings", {"value": value, **said})
+
     async def align(self, objective: Json, target: Json, kind: str = "objective") -> Json:
         return await self.post(
             f"/objectives/{objective['id']}/alignments",
             {"target": {"kind": kind, "id": target["id"]}, "rationale": "It helps."},
         )
+
+    async def depend(self, objective: Json, on: Json, kind: str = "team", **more: Any) -> Json:
+        """What an objective needs from a team, or from an objective of another team."""
+        body = {
+            "on": {"kind": kind, "id": on["id"]},
+            "needed": "A sign-in that takes no password.",
+            "needed_by": "2026-02-13",
+            **more,
+        }
+        return await self.post(f"/objectives/{objective['id']}/dependencies", body)
+
+    async def answer(self, dependency: Json, word: str, person: Json) -> Json:
+        """What somebody of the other side says to a dependency: accept or decline."""
+        said = {"accept": "note", "decline": "reason"}[word]
+        body = {"person_id": person["id"], said: "We have looked at our plan."}
+        return await self.post(f"/dependencies/{dependency['id']}:{word}", body)
 
     async def score(self, key_result: Json, **said: Any) -> Json:
         path = f"/key-results/{key_result['id']}/score"
@@ -209,21 +270,31 @@ class Api:
         check_in = await self.check_in(key_result, value=150)
         above = await self.objective(cycle, team)
         alignment = await self.align(objective, above)
+        dependency = await self.depend(objective, await self.team("Sales"))
+        kpi = await self.kpi(team, 520)
         await self.decide("limits", max_objectives=2)
         key = await self.post("/api-keys", {"name": "Test", "scopes": ["read"]})
         ended = await self.cycle("scoring")
         said = await self.post(f"/cycles/{ended['id']}/reflections", {"worked": ["Check-ins"]})
+        await self.coach(person, team)
+        workshop = await self.post(
+            "/workshops",
+            {"kind": "leadership", "title": "OKRs", "scheduled_at": "2026-01-12T09:00:00Z"},
+        )
         ids = {
             "organization_id": self.org,
             "question": "limits",
             "person_id": person["id"],
+            "workshop_id": workshop["id"],
             "team_id": team["id"],
             "cycle_id": cycle["id"],
             "objective_id": objective["id"],
             "key_result_id": key_result["id"],
             "check_in_id": check_in["id"],
             "alignment_id": alignment["id"],
+            "dependency_id": dependency["id"],
             "key_id": key["id"],
+            "kpi_id": kpi["id"],
             "reflection_id": said["id"],
             "ended_cycle_id": ended["id"],
             "name": "not-found",

@@ -134,7 +134,8 @@ async def test_a_custom_cadence_states_its_days(api: Api) -> None:
 @pytest.mark.parametrize("phase", ["active", "scoring", "reflecting"])
 async def test_scoring_does_not_change_under_a_running_cycle(api: Api, phase: str) -> None:
     await api.cycle(phase)
-    body = {"decision": {"question": "scoring", "good": 0.5}, "rationale": "Be kinder."}
+    kinder = {"question": "scoring", "system": "measure_what_matters", "good": 0.5}
+    body = {"decision": kinder, "rationale": "Be kinder."}
     problem = await api.refused("decision-refuses", "PUT", "/deployment/scoring", body)
     assert (problem["decision"], problem["rule"]) == ("scoring", "scoring.fixed_while_running")
     assert "2026 Q1" in problem["detail"]
@@ -155,7 +156,7 @@ async def test_scoring_may_be_confirmed_while_a_cycle_runs(api: Api) -> None:
 
 async def test_the_thresholds_of_scoring_are_in_order(api: Api) -> None:
     body = {
-        "decision": {"question": "scoring", "good": 0.3, "poor": 0.9},
+        "decision": {"question": "scoring", "system": "radical_focus", "good": 0.3, "poor": 0.9},
         "rationale": "Poor from 0.9, good from 0.3.",
     }
     problem = await api.refused("refused", "PUT", "/deployment/scoring", body)

@@ -30,13 +30,16 @@ async def crowd(http: httpx.AsyncClient, operator_key: str) -> Stage:
     api, ids = stage.api, stage.ids
     cycle, team = {"id": ids["cycle_id"]}, {"id": ids["team_id"]}
     for number in range(3):
-        await api.person(f"Person {number}")
+        await api.coach(await api.person(f"Person {number}"))
         await api.team(f"Team {number}", parent_id=team["id"])
         await api.decide("limits", max_objectives=number + 1)
         await api.key_for("read")
+        await api.kpi(team)
+        await api.read({"id": ids["kpi_id"]}, 520 + number)
         # Each is one more than was decided, so there are warnings too.
         above = await api.objective(cycle, team)
         await api.align({"id": ids["objective_id"]}, above)
+        await api.depend({"id": ids["objective_id"]}, await api.team(f"Other team {number}"))
         await api.check_in({"id": ids["key_result_id"]}, value=160 + number)
         draft = {"title": f"Key result {number}", "measure": METRIC}
         await api.post(f"/objectives/{ids['objective_id']}/key-results", draft)
@@ -71,6 +74,8 @@ def test_every_list_is_paged() -> None:
         "list_decisions",
         "list_people",
         "list_teams",
+        "list_workshops",
+        "list_coaches",
         "list_cycles",
         "list_reflections",
         "list_warnings",
@@ -78,9 +83,12 @@ def test_every_list_is_paged() -> None:
         "list_key_results",
         "list_check_ins",
         "list_alignments",
+        "list_dependencies",
         "get_cycle_history",
         "list_events",
         "list_api_keys",
+        "list_kpis",
+        "list_readings",
     }
 
 

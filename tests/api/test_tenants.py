@@ -63,13 +63,16 @@ async def test_another_organization_is_answered_like_one_that_does_not_exist(
 @each_of(
     _with(
         "person_id",
+        "workshop_id",
         "team_id",
         "cycle_id",
         "objective_id",
         "key_result_id",
         "check_in_id",
         "alignment_id",
+        "dependency_id",
         "key_id",
+        "kpi_id",
     )
 )
 async def test_what_another_organization_has_is_not_found_in_ones_own(
@@ -92,6 +95,7 @@ def _without_ids(answer: httpx.Response) -> str:
 
 _OBJECTIVE = {"cycle_id": "our cycle_id", "owner": {"kind": "team", "id": "our team_id"}}
 _DRAFT = {"title": "Customers stay", "measure": METRIC}
+_KPI = {"name": "Active customers", "unit": "customers", "healthy": {"low": 500}}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,25 @@ _DRAFT = {"title": "Customers stay", "measure": METRIC}
         ("POST", "/teams", {"name": "Growth", "parent_id": "their team_id"}, "/parent_id"),
         ("PATCH", "/teams/our team_id", {"parent_id": "their team_id"}, "/parent_id"),
         ("PUT", "/teams/our team_id/members/their person_id", {"role": "leader"}, None),
+        ("POST", "/coaches", {"person_id": "their person_id"}, "/person_id"),
+        (
+            "POST",
+            "/coaches/our person_id:certify",
+            {"workshop_id": "their workshop_id"},
+            "/workshop_id",
+        ),
+        (
+            "POST",
+            "/coaches/our person_id:cover-teams",
+            {"teams": ["our team_id", "their team_id"]},
+            "/teams",
+        ),
+        (
+            "POST",
+            "/workshops/our workshop_id:invite",
+            {"people": ["our person_id", "their person_id"]},
+            "/people",
+        ),
         ("POST", "/cycles", {**QUARTER, "parent_id": "their cycle_id"}, "/parent_id"),
         (
             "POST",
@@ -155,6 +178,19 @@ _DRAFT = {"title": "Customers stay", "measure": METRIC}
                 "agreed_by": ["our person_id", "their person_id"],
             },
             "/agreed_by/1",
+        ),
+        ("POST", "/kpis", {**_KPI, "owner": {"kind": "team", "id": "their team_id"}}, "/owner"),
+        (
+            "PATCH",
+            "/kpis/our kpi_id",
+            {"owner": {"kind": "person", "id": "their person_id"}},
+            "/owner",
+        ),
+        (
+            "POST",
+            "/kpis/our kpi_id:focus",
+            {"objective_id": "their objective_id", "target": 600},
+            "/objective_id",
         ),
         (
             "POST",
@@ -221,6 +257,7 @@ async def test_nothing_of_another_organization_can_be_named_at_a_cycles_end(
         ("/alignments", "objective_id"),
         ("/alignments", "target_id"),
         ("/teams", "parent_id"),
+        ("/kpis", "owner_id"),
         ("/events", "stream"),
     ],
 )

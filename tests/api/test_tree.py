@@ -136,6 +136,43 @@ async def test_a_first_parent_of_another_cycle_does_not_hide_a_second_one_here(a
     assert _shape((await api.get(path))["roots"]) == {"Goal 1": {"Goal 0": {}}}
 
 
+async def test_the_tree_of_a_year_can_show_what_its_quarters_contribute(api: Api) -> None:
+    await api.decide("cadence", company="year")
+    company, team = await api.team("Harbour", level="company"), await api.team()
+    dates = {"starts_on": "2026-01-01", "ends_on": "2026-12-31"}
+    year, beside = await api.cycle(name="2026", **dates), await api.cycle()
+    quarter = await api.cycle(parent_id=year["id"])
+    top = await api.objective(year, company, title="Top")
+    direct, through, loose = [
+        await api.objective(quarter, team, title=title) for title in ("Direct", "Through", "Loose")
+    ]
+    stranger = await api.objective(beside, team, title="Stranger")
+    await api.align(direct, top["key_results"][0], "key_result")
+    await api.align(through, direct)
+    await api.align(stranger, top)
+
+    path = f"/cycles/{year['id']}/tree"
+    alone, whole = await api.get(path), await api.get(path, across=True)
+    assert _shape(alone["roots"]) == {"Top": {}}
+    assert _shape(whole["roots"]) == {"Top": {"Top > figure": {"Direct": {"Through": {}}}}}
+    assert whole["summary"] == alone["summary"]
+    assert (await api.get(path, across=True, depth=1))["roots"][0]["hidden"] == 2
+    inner = f"/cycles/{quarter['id']}/tree"
+    assert await api.get(inner, across=True) == await api.get(inner)
+    assert loose["id"] not in {node["id"] for node in _nodes(whole)}
+
+
+async def test_the_companys_objectives_stand_at_the_top_and_are_not_called_unaligned(
+    api: Api,
+) -> None:
+    company, team, cycle = await api.team(level="company"), await api.team(), await api.cycle()
+    await api.objective(cycle, company)
+    path = f"/cycles/{cycle['id']}/tree"
+    assert (await api.get(path))["summary"]["unaligned"] == 0
+    await api.objective(cycle, team)
+    assert (await api.get(path))["summary"]["unaligned"] == 1
+
+
 async def test_every_goal_of_a_cycle_is_in_its_tree_once_and_as_it_is_alone(api: Api) -> None:
     path, goals = await _goals(api, 7)
     for below, above, kind in (

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from app.domain import cycle as cycles
+from app.domain.calendar import windows
 from app.domain.cycle import Cycle, Phase
-from app.domain.deployment import Deployment, Enforcement, Limits, Scoring
+from app.domain.deployment import Deployment, Enforcement, Limits, MeasureWhatMatters
 from app.domain.key_result import KeyResult, KeyResultDrafted, KeyResultTerms
 from app.domain.measures import Metric
 from app.domain.objective import (
@@ -42,9 +43,15 @@ REFUSING = Deployment(limits=Limits(enforcement=Enforcement.REFUSE))
 IDS: dict[str, Any] = {"objective_id": OBJECTIVE, "cycle_id": CYCLE}
 KEY_IDS: dict[str, Any] = {"key_result_id": KEY_RESULT, **IDS}
 
-PLANNED = cycles.CyclePlanned(cycle_id=CYCLE, name="2026 Q1", starts_on=STARTS, ends_on=ENDS)
+PLANNED = cycles.CyclePlanned(
+    cycle_id=CYCLE,
+    name="2026 Q1",
+    starts_on=STARTS,
+    ends_on=ENDS,
+    windows=windows(STARTS, ENDS, DEFAULTS),
+)
 OPENED = cycles.CycleOpened(
-    cycle_id=CYCLE, opened_at=datetime(2026, 1, 2, tzinfo=UTC), scoring=Scoring()
+    cycle_id=CYCLE, opened_at=datetime(2026, 1, 2, tzinfo=UTC), scoring=MeasureWhatMatters()
 )
 HISTORY: dict[Phase, list[cycles.CycleEvents]] = {Phase.PLANNED: [PLANNED]}
 for _phase, _event in (
@@ -55,6 +62,7 @@ for _phase, _event in (
     (Phase.CLOSED, cycles.CycleClosed(cycle_id=CYCLE)),
 ):
     HISTORY[_phase] = [*HISTORY[list(HISTORY)[-1]], _event]
+HISTORY[Phase.CANCELLED] = [PLANNED, cycles.CycleCancelled(cycle_id=CYCLE, reason="One too many.")]
 
 
 def cycle(phase: Phase) -> Cycle:

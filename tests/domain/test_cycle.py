@@ -22,7 +22,15 @@ from app.domain.cycle import (
     ReflectionRecorded,
 )
 from app.domain.deployment import Cadence, Deployment, Rhythm
-from app.domain.errors import AlreadyExists, DecisionRefuses, InvalidState, NotFound, Refusal
+from app.domain.errors import (
+    AlreadyExists,
+    DecisionRefuses,
+    InvalidState,
+    NotFound,
+    NotReady,
+    Refusal,
+)
+from app.domain.readiness import FirstCycle, Override, Preparation
 from app.domain.reset import CloseCycle
 from tests.domain.builders import (
     CYCLE,
@@ -30,12 +38,14 @@ from tests.domain.builders import (
     ENDS,
     HISTORY,
     NOW,
+    PERSON,
     PLANNED,
     STARTS,
     TEAM,
     cycle,
     uid,
 )
+from tests.domain.test_readiness import READY
 from tests.given import given
 
 
@@ -114,7 +124,7 @@ _NEXT: dict[type[CycleCommand], Phase] = {
 
 def _command(kind: type[CycleCommand]) -> CycleCommand:
     if kind is OpenCycle:
-        return OpenCycle(at=NOW, cycle_id=CYCLE, deployment=DEFAULTS)
+        return _open(preparation=READY)
     if kind is CloseCycle:
         return CloseCycle(at=NOW, cycle_id=CYCLE, goals=())
     return kind(at=NOW, cycle_id=CYCLE)
@@ -143,6 +153,61 @@ def test_an_unknown_cycle_takes_no_command(kind: type[CycleCommand]) -> None:
 def test_opening_keeps_the_scoring_decision_with_the_cycle() -> None:
     opened = given(*HISTORY[Phase.DRAFTING]).when(_command(OpenCycle)).decide()
     assert opened == [CycleOpened(cycle_id=CYCLE, opened_at=NOW, scoring=DEFAULTS.scoring)]
+
+
+def _open(**more: Any) -> OpenCycle:
+    values: dict[str, Any] = {
+        "at": NOW,
+        "preparation": Preparation(),
+        "person_known": True,
+        "deployment": DEFAULTS,
+        **more,
+    }
+    return OpenCycle(cycle_id=CYCLE, **values)
+
+
+OVERRIDE = Override(person_id=PERSON, reason="The workshop is next week.")
+_OPENED = CycleOpened(cycle_id=CYCLE, opened_at=NOW, scoring=DEFAULTS.scoring)
+
+
+def test_the_first_cycle_waits_until_the_organisation_is_ready() -> None:
+    attempt = given(*HISTORY[Phase.DRAFTING]).when(_open())
+    refusal = attempt.then_raises(NotReady, "Or open it with an override")
+    missing: Any = refusal.facts["missing"]
+    assert [one["condition"] for one in missing] == ["deployment", "leadership", "coaches"]
+    assert all(one["message"] in refusal.detail for one in missing)
+    given(*HISTORY[Phase.DRAFTING]).when(_open(preparation=READY)).then(_OPENED)
+
+
+def test_the_first_cycle_is_opened_by_an_override_which_is_kept() -> None:
+    given(*HISTORY[Phase.DRAFTING]).when(_open(override=OVERRIDE)).then(
+        _OPENED.model_copy(update={"override": OVERRIDE})
+    )
+
+
+def test_an_override_that_was_not_needed_is_not_kept() -> None:
+    command = _open(override=OVERRIDE, preparation=READY)
+    given(*HISTORY[Phase.DRAFTING]).when(command).then(_OPENED)
+
+
+@pytest.mark.parametrize("preparation", [Preparation(), READY], ids=["unready", "ready"])
+def test_an_override_names_a_person_who_is_known(preparation: Preparation) -> None:
+    command = _open(override=OVERRIDE, person_known=False, preparation=preparation)
+    refusal = given(*HISTORY[Phase.DRAFTING]).when(command).then_raises(NotFound)
+    assert refusal.pointer == "/override/person_id"
+
+
+def test_a_later_cycle_does_not_wait() -> None:
+    later = Preparation(first_cycle=FirstCycle(uid(9), NOW, None))
+    given(*HISTORY[Phase.DRAFTING]).when(_open(preparation=later)).then(_OPENED)
+
+
+def test_a_cycle_that_is_over_already_is_history_and_does_not_wait() -> None:
+    last_day = datetime(2026, 3, 31, 23, 59, tzinfo=UTC)
+    given(*HISTORY[Phase.DRAFTING]).when(_open(at=last_day)).then_raises(NotReady)
+    day_after = datetime(2026, 4, 1, tzinfo=UTC)
+    (opened,) = given(*HISTORY[Phase.DRAFTING]).when(_open(at=day_after)).decide()
+    assert opened == _OPENED.model_copy(update={"opened_at": day_after})
 
 
 def test_an_early_opening_moves_the_earliest_moment_to_speak_of() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from app.domain.deployment import (
     Deployment,
     Limits,
     MakeDecision,
+    MeasureWhatMatters,
     Rhythm,
-    Scoring,
+    StretchTargetCommit,
 )
 from app.domain.errors import DecisionRefuses, NotFound, Refusal
 from tests.domain.builders import NOW, ORG, PERSON
@@ -43,7 +45,8 @@ def _made(decision: Any) -> DecisionMade:
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_each_of_the_ten_questions_has_a_default_and_takes_an_answer(question: str) -> None:
-    answer = DECISION.validate_python({"question": question})
+    system = {"system": "measure_what_matters"} if question == "scoring" else {}
+    answer = DECISION.validate_python({"question": question, **system})
     assert answer == getattr(Deployment(), question)
     given().when(_make(answer)).then(_made(answer))
     state: Deployment = given(_made(answer)).state(MakeDecision)
@@ -62,15 +65,23 @@ def test_a_later_answer_takes_over_and_leaves_the_others_alone() -> None:
 
 
 def test_scoring_does_not_change_under_a_running_cycle() -> None:
-    stricter = DECISION.validate_python({"question": "scoring", "good": 0.8})
+    stricter = MeasureWhatMatters(good=Decimal("0.8"))
     running = _make(stricter, running_cycles=("2026 Q1",))
     refusal = given().when(running).then_raises(DecisionRefuses, "2026 Q1")
     assert refusal.facts["rule"] == "scoring.fixed_while_running"
     # To affirm what is in force alters nothing.
-    given().when(_make(Scoring(), running_cycles=("2026 Q1",))).then(_made(Scoring()))
+    affirmed = MeasureWhatMatters()
+    given().when(_make(affirmed, running_cycles=("2026 Q1",))).then(_made(affirmed))
     given().when(_make(Limits(max_objectives=2), running_cycles=("2026 Q1",))).then(
         _made(Limits(max_objectives=2))
     )
+
+
+def test_the_scores_of_the_levels_rise() -> None:
+    upside_down = StretchTargetCommit(commit=Decimal("0.8"))
+    refusal = given().when(_make(upside_down)).then_raises(Refusal, "must rise")
+    assert refusal.pointer == "/decision/commit"
+    given().when(_make(StretchTargetCommit())).then(_made(StretchTargetCommit()))
 
 
 def test_a_custom_cadence_states_its_days() -> None:
@@ -93,7 +104,8 @@ def test_whoever_decided_is_known() -> None:
         {"question": "limits", "max_objectives": True},
         {"question": "limits", "enforcement": "shout"},
         {"question": "levels", "owners": []},
-        {"question": "scoring", "good": 1.1},
+        {"question": "scoring", "system": "measure_what_matters", "good": 1.1},
+        {"question": "scoring"},
         {"question": "scoring", "system": "gut_feeling"},
         {"question": "cadence", "team": "whenever"},
         {"question": "cadence", "custom_days": 0},

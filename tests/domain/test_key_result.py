@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from app.domain.cycle import Phase
+from app.domain.deployment import StretchTargetCommit
 from app.domain.errors import (
     AlreadyExists,
     DecisionRefuses,
@@ -26,21 +28,29 @@ from app.domain.key_result import (
     AmendKeyResult,
     Aspect,
     CheckIn,
+    CheckInCorrected,
     CheckInRecorded,
+    CheckInRetracted,
     CheckInTerms,
+    CorrectCheckIn,
     DraftKeyResult,
     KeyResultAmended,
+    KeyResultDrafted,
     KeyResultRemoved,
     KeyResultScored,
+    KeyResultSucceeded,
     KeyResultTerms,
     RecordCheckIn,
     RemoveKeyResult,
+    RetractCheckIn,
     ScoreKeyResult,
+    Standing,
+    SucceedBaseline,
     decider,
 )
-from app.domain.measures import Milestone, progress
+from app.domain.measures import Baseline, Metric, Milestone, Told, progress
 from app.domain.objective import Status
-from app.domain.scoring import FORMULA
+from app.domain.scoring import FORMULAS
 from app.domain.values import Health, Owner, OwnerKind
 from tests.domain.builders import (
     CHECK_IN,
@@ -170,7 +180,11 @@ def test_an_amendment_after_commitment_needs_a_reason_and_measures_anew() -> Non
     seen.when(_on(AmendKeyResult, **amend)).then_raises(ReasonMissing)
     seen.when(_on(AmendKeyResult, **amend, reason="One market less.")).then(
         KeyResultAmended(
-            **KEY_IDS, terms=EASIER, progress=Decimal("0.5"), reason="One market less."
+            **KEY_IDS,
+            terms=EASIER,
+            committed_terms=KEY_TERMS,
+            progress=Decimal("0.5"),
+            reason="One market less.",
         )
     )
 
@@ -275,7 +289,7 @@ def test_a_backdated_check_in_never_replaces_a_later_one() -> None:
     backdated = given(*history).when(_say(YESTERDAY, value=Decimal(110)))
     (event,) = backdated.decide()
     assert event == _said(Decimal(110), progress="0.1", last_word=(), occurred_at=YESTERDAY)
-    assert given(*history, event).state(RecordCheckIn).progress == Decimal("0.5")
+    assert given(*history, event).state(RecordCheckIn).progress() == Decimal("0.5")
 
 
 def test_each_thing_said_has_a_last_word_of_its_own() -> None:
@@ -294,6 +308,128 @@ def test_a_clock_that_runs_ahead_does_not_silence_the_next_check_in() -> None:
     (event,) = given(KEY_RESULT_DRAFTED, event).when(_say(NOW, value=Decimal(130))).decide()
     assert isinstance(event, CheckInRecorded)
     assert "value" in event.last_word
+
+
+# Correcting and retracting ----------------------------------------------------------------
+
+
+def _told(number: int, value: int, at: datetime, progress: str) -> CheckInRecorded:
+    said = _said(Decimal(value), progress=progress, occurred_at=at)
+    return said.model_copy(update={"check_in_id": uid(number)})
+
+
+FIRST, SECOND = _told(31, 120, YESTERDAY, "0.2"), _told(32, 180, NOW, "0.8")
+
+
+def test_a_correction_states_the_check_in_anew_and_where_the_key_result_stands_then() -> None:
+    correct = _on(
+        CorrectCheckIn,
+        check_in_id=uid(32),
+        terms=CheckInTerms(value=Decimal(150), health=Health.AT_RISK),
+        reason="A digit too many.",
+    )
+    given(KEY_RESULT_DRAFTED, FIRST, SECOND).when(correct).then(
+        CheckInCorrected(
+            **KEY_IDS,
+            check_in_id=uid(32),
+            terms=CheckInTerms(value=Decimal(150), health=Health.AT_RISK),
+            occurred_at=NOW,
+            progress=Decimal("0.5"),
+            reason="A digit too many.",
+            standing=Standing(
+                value=Decimal(150),
+                read_at=NOW,
+                progress=Decimal("0.5"),
+                health=Health.AT_RISK,
+                last_check_in_at=NOW,
+            ),
+        )
+    )
+
+
+def test_a_retraction_leaves_the_word_to_the_check_in_before() -> None:
+    retract = _on(RetractCheckIn, check_in_id=uid(32), reason="Of another key result.")
+    seen = given(KEY_RESULT_DRAFTED, FIRST, SECOND)
+    (event,) = seen.when(retract).decide()
+    assert isinstance(event, CheckInRetracted)
+    assert (event.standing.value, event.standing.last_check_in_at) == (120, YESTERDAY)
+    after = given(KEY_RESULT_DRAFTED, FIRST, SECOND, event)
+    assert after.state(RecordCheckIn).progress() == Decimal("0.2")
+    after.when(retract).then_raises(NotFound)
+
+
+def test_what_was_never_said_cannot_be_corrected() -> None:
+    terms = CheckInTerms(note="x")
+    for command in (
+        _on(CorrectCheckIn, check_in_id=uid(99), reason="x", terms=terms),
+        _on(RetractCheckIn, check_in_id=uid(99), reason="x"),
+    ):
+        given(KEY_RESULT_DRAFTED, FIRST).when(command).then_raises(NotFound)
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAFTING, Phase.REFLECTING, Phase.CLOSED])
+def test_a_check_in_is_corrected_before_reflection_only(phase: Phase) -> None:
+    retract = _on(RetractCheckIn, phase, check_in_id=uid(31), reason="x")
+    given(KEY_RESULT_DRAFTED, FIRST).when(retract).then_raises(InvalidState)
+
+
+def test_an_increment_is_added_to_the_last_value_or_the_baseline() -> None:
+    step = _say(increment=Decimal(30))
+    for history, value in (((), 130), ((FIRST,), 150)):
+        (event,) = given(KEY_RESULT_DRAFTED, *history).when(step).decide()
+        assert isinstance(event, CheckInRecorded)
+        assert (event.terms.value, event.terms.increment) == (Decimal(value), Decimal(30))
+    both = _say(value=Decimal(1), increment=Decimal(1))
+    assert given(KEY_RESULT_DRAFTED).when(both).then_raises(Refusal).pointer == "/increment"
+    milestone = KEY_RESULT_DRAFTED.model_copy(
+        update={"terms": KEY_TERMS.model_copy(update={"measure": Milestone()})}
+    )
+    given(milestone).when(step).then_raises(WrongKind)
+
+
+# Baselines and levels ---------------------------------------------------------------------
+
+UNKNOWN = KEY_RESULT_DRAFTED.model_copy(
+    update={"terms": KEY_TERMS.model_copy(update={"measure": Baseline(unit="days")})}
+)
+
+
+def _succeed(**more: Any) -> Any:
+    values = {"successor_id": uid(40), "title": "Days to 4", "target": Decimal(4)}
+    return _on(SucceedBaseline, **{**values, "deployment": DEFAULTS, "held": 1, **more})
+
+
+def test_a_measured_baseline_seeds_a_metric() -> None:
+    measured = _told(31, 9, YESTERDAY, "1")
+    events = given(UNKNOWN, measured).when(_succeed()).decide()
+    succeeded, drafted = events
+    assert succeeded == KeyResultSucceeded(**KEY_IDS, successor_id=uid(40))
+    assert isinstance(drafted, KeyResultDrafted)
+    assert drafted.previous_id == KEY_RESULT
+    assert drafted.terms.measure == Metric(unit="days", baseline=Decimal(9), target=Decimal(4))
+    given(UNKNOWN, measured, succeeded).when(_succeed()).then_raises(Refusal, "it did")
+    given(UNKNOWN).when(_succeed()).then_raises(Refusal, "measure it first")
+    given(KEY_RESULT_DRAFTED, FIRST).when(_succeed()).then_raises(Refusal, "Only a baseline")
+
+
+def test_once_committed_a_metric_has_the_levels_that_scoring_asks_for() -> None:
+    leveled = replace(cycle(Phase.ACTIVE), scoring=StretchTargetCommit())
+    committed = _draft(cycle=leveled, objective=objective(Status.COMMITTED))
+    refusal = given().when(committed).then_raises(DecisionRefuses)
+    assert refusal.facts["rule"] == "scoring.levels"
+    assert given().when(_draft(cycle=leveled, objective=objective(Status.DRAFT))).decide()
+    levels = METRIC.model_copy(update={"commit": Decimal(150), "stretch": Decimal(300)})
+    terms = KEY_TERMS.model_copy(update={"measure": levels})
+    assert given().when(_draft(cycle=leveled, terms=terms)).decide()
+
+
+def test_what_was_amended_is_scored_as_committed_too() -> None:
+    amended = KeyResultAmended(
+        **KEY_IDS, terms=EASIER, committed_terms=KEY_TERMS, progress=Decimal(1), reason="Less."
+    )
+    (event,) = given(KEY_RESULT_DRAFTED, amended, FIRST).when(_score()).decide()
+    assert isinstance(event, KeyResultScored)
+    assert (event.computed, event.as_committed) == (Decimal("0.4"), Decimal("0.2"))
 
 
 def test_a_second_delivery_is_recognised_even_after_the_cycle_went_on() -> None:
@@ -320,7 +456,7 @@ def _scored(computed: str, final: str, reason: str | None = None) -> KeyResultSc
         **KEY_IDS,
         computed=Decimal(computed),
         score=Decimal(final),
-        formula=FORMULA,
+        formula=FORMULAS["measure_what_matters"],
         comment="Well.",
         adjustment_reason=reason,
     )
@@ -387,7 +523,7 @@ def test_the_standing_is_the_last_word_whatever_the_order_of_recording(
     # Straightforwardly: of those with a value, the last of the latest.
     valued = [(at, n, value) for n, (at, value) in enumerate(readings) if value is not None]
     if not valued:
-        assert state.progress is None
+        assert state.progress() is None
         return
     _, _, reading = max(valued)
-    assert state.progress == progress(METRIC, reading)
+    assert state.progress() == progress(METRIC, [Told(reading, NOW)])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain.cycle import Phase
-from app.domain.deployment import Deployment, Levels
+from app.domain.deployment import (
+    AlignmentPolicy,
+    Deployment,
+    Levels,
+    QualityChecks,
+    QualityRule,
+    Severity,
+)
 from app.domain.errors import (
     AlreadyExists,
     DecisionRefuses,
@@ -32,11 +40,13 @@ from app.domain.objective import (
     ReviseObjective,
     Status,
 )
+from app.domain.quality import DraftedKeyResult, DraftSet
 from app.domain.values import Level
 from tests.domain.builders import (
     CYCLE,
     DEFAULTS,
     IDS,
+    METRIC,
     NOW,
     OBJECTIVE,
     OBJECTIVE_COMMITTED,
@@ -50,6 +60,11 @@ from tests.domain.builders import (
 from tests.given import given
 
 SHARPER = ObjectiveTerms(title="Customers succeed, so they stay")
+SOUND = DraftSet(
+    title=TERMS.title,
+    owner_level=Level.TEAM,
+    key_results=(DraftedKeyResult("Active customers", METRIC),),
+)
 CLOSED = ObjectiveClosed(**IDS, outcome=Outcome.ABANDONED)
 
 
@@ -118,6 +133,17 @@ def _on(kind: type[ObjectiveCommand], phase: Phase = Phase.DRAFTING, **more: Any
     return kind(**{"at": NOW, "objective_id": OBJECTIVE, "cycle": cycle(phase), **more})
 
 
+def _commit(draft: DraftSet = SOUND, **more: Any) -> Any:
+    facts = {
+        "deployment": DEFAULTS,
+        "key_results": len(draft.key_results),
+        "aligned": True,
+        "owner_level": Level.TEAM,
+        "draft": draft,
+    }
+    return _on(CommitObjective, **{**facts, **more})
+
+
 def test_a_draft_is_proposed_once() -> None:
     proposed = ObjectiveProposed(**IDS)
     given(OBJECTIVE_DRAFTED).when(_on(ProposeObjective)).then(proposed)
@@ -125,22 +151,90 @@ def test_a_draft_is_proposed_once() -> None:
 
 
 def test_a_proposed_objective_is_committed() -> None:
-    command = _on(CommitObjective, deployment=DEFAULTS, key_results=1)
-    given(OBJECTIVE_DRAFTED, ObjectiveProposed(**IDS)).when(command).then(OBJECTIVE_COMMITTED)
+    given(OBJECTIVE_DRAFTED, ObjectiveProposed(**IDS)).when(_commit()).then(OBJECTIVE_COMMITTED)
 
 
 def test_an_objective_without_key_results_is_committed_with_a_warning_or_not_at_all() -> None:
-    warned = _on(CommitObjective, deployment=DEFAULTS, key_results=0)
-    (committed,) = given(OBJECTIVE_DRAFTED).when(warned).decide()
+    bare = replace(SOUND, key_results=())
+    (committed,) = given(OBJECTIVE_DRAFTED).when(_commit(bare)).decide()
     assert isinstance(committed, ObjectiveCommitted)
     assert [finding.rule for finding in committed.warnings] == ["limits.no_key_results"]
-    refused = _on(CommitObjective, deployment=REFUSING, key_results=0)
+    refused = _commit(bare, deployment=REFUSING)
     given(OBJECTIVE_DRAFTED).when(refused).then_raises(DecisionRefuses, "no key result")
 
 
+def test_a_weak_set_is_committed_with_one_warning_a_rule_or_not_at_all() -> None:
+    parts = tuple(DraftedKeyResult(title, METRIC) for title in ("Hold fairs", "Attend fairs"))
+    weak = replace(SOUND, title="Launch a fair", key_results=parts)
+    (committed,) = given(OBJECTIVE_DRAFTED).when(_commit(weak)).decide()
+    assert isinstance(committed, ObjectiveCommitted)
+    assert [(finding.decision, finding.rule) for finding in committed.warnings] == [
+        ("quality", "quality.objective_is_no_deliverable"),
+        ("quality", "quality.key_results_measure_impact"),
+    ]
+    strict = Deployment(
+        quality=QualityChecks(severities={QualityRule.KEY_RESULTS_MEASURE_IMPACT: Severity.REFUSE})
+    )
+    refusal = (
+        given(OBJECTIVE_DRAFTED)
+        .when(_commit(weak, deployment=strict))
+        .then_raises(DecisionRefuses, "'Hold fairs' counts an activity")
+    )
+    assert refusal.facts == {"decision": "quality", "rule": "quality.key_results_measure_impact"}
+    assert refusal.pointer == "/key_results/0/title"
+    given(OBJECTIVE_DRAFTED).when(_commit(deployment=strict)).then(OBJECTIVE_COMMITTED)
+
+
+def _policy(**answer: Any) -> Deployment:
+    return Deployment(alignment=AlignmentPolicy(**answer))
+
+
+EXPECTED, REQUIRED = _policy(policy="expected"), _policy(policy="required")
+
+
+def _findings(command: Any) -> list[tuple[str, str]]:
+    (committed,) = given(OBJECTIVE_DRAFTED).when(command).decide()
+    assert isinstance(committed, ObjectiveCommitted)
+    return [(finding.decision, finding.rule) for finding in committed.warnings]
+
+
+def test_an_unaligned_objective_is_warned_about_where_alignment_is_expected() -> None:
+    warned = [("alignment", "alignment.expected")]
+    for level in (Level.TEAM, Level.INDIVIDUAL, None):
+        loose = _commit(aligned=False, owner_level=level, deployment=EXPECTED)
+        assert _findings(loose) == warned
+
+
+@pytest.mark.parametrize("policy", [EXPECTED, REQUIRED], ids=["expected", "required"])
+def test_what_is_aligned_or_the_companys_satisfies_any_policy(policy: Deployment) -> None:
+    assert _findings(_commit(aligned=True, deployment=policy)) == []
+    top = _commit(aligned=False, owner_level=Level.COMPANY, deployment=policy)
+    assert _findings(top) == []
+
+
+def test_an_unanswered_alignment_question_enforces_nothing() -> None:
+    assert _findings(_commit(aligned=False)) == []
+
+
+def test_a_required_alignment_is_owed_from_the_first_day_unless_another_is_named() -> None:
+    refused = given(OBJECTIVE_DRAFTED).when(_commit(aligned=False, deployment=REQUIRED))
+    refusal = refused.then_raises(DecisionRefuses, "align it to a goal")
+    assert refusal.facts == {"decision": "alignment", "rule": "alignment.required"}
+
+
+def test_a_required_alignment_is_warned_about_up_to_its_day_and_refused_after_it() -> None:
+    # The cycle starts on 1 January; 31 days later it is 1 February.
+    by_day = _policy(policy="required", required_by_day=31)
+    for moment in (NOW.replace(month=1), NOW, NOW.replace(hour=23, minute=59)):
+        loose = _commit(aligned=False, at=moment, deployment=by_day)
+        assert _findings(loose) == [("alignment", "alignment.expected")]
+    late = _commit(aligned=False, at=NOW.replace(day=2, hour=0), deployment=by_day)
+    given(OBJECTIVE_DRAFTED).when(late).then_raises(DecisionRefuses)
+    assert _findings(_commit(at=NOW.replace(month=3), deployment=by_day)) == []
+
+
 def test_an_objective_is_committed_once() -> None:
-    command = _on(CommitObjective, deployment=DEFAULTS, key_results=1)
-    given(OBJECTIVE_DRAFTED, OBJECTIVE_COMMITTED).when(command).then_raises(InvalidState)
+    given(OBJECTIVE_DRAFTED, OBJECTIVE_COMMITTED).when(_commit()).then_raises(InvalidState)
 
 
 def test_a_draft_changes_freely_and_a_committed_objective_with_a_reason() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.domain.access import ApiKeyIssued, ApiKeyRevoked, IssueApiKey, RevokeApiKey, Scope
+from app.domain.coach import Coach, CoachRelieved
 from app.domain.errors import AlreadyExists, InvalidState, NotFound, Refusal, TeamLoop
 from app.domain.organization import (
     FoundOrganization,
@@ -57,10 +59,19 @@ def test_a_person_comes_and_goes() -> None:
     given().when(register).then(registered)
     again = RegisterPerson(at=NOW, person_id=PERSON, existing=uid(3))
     given().when(again).then_raises(AlreadyExists)
-    leave = RecordDeparture(at=NOW, person_id=PERSON, teams=(TEAM,))
+    leave = RecordDeparture(at=NOW, person_id=PERSON, teams=(TEAM,), coach=None)
     given(registered).when(leave).then(left, MemberLeft(team_id=TEAM, person_id=PERSON))
     given(registered, left).when(leave).then_raises(InvalidState)
     given().when(leave).then_raises(NotFound)
+
+
+def test_a_coach_who_leaves_coaches_no_more() -> None:
+    registered, left = PersonRegistered(person_id=PERSON), PersonLeft(person_id=PERSON)
+    coach = Coach(PERSON)
+    leave = RecordDeparture(at=NOW, person_id=PERSON, teams=(), coach=coach)
+    relieved = CoachRelieved(person_id=PERSON, reason="The person left the organisation.")
+    given(registered).when(leave).then(left, relieved)
+    given(registered).when(replace(leave, coach=replace(coach, active=False))).then(left)
 
 
 # Teams ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from app.domain.calendar import windows
 from app.domain.cycle import CycleClosed, CycleDraftingBegun, CyclePlanned, Phase
 from app.domain.deployment import Cadence, Deployment, Enforcement, Limits, Rhythm
 from app.domain.errors import DecisionRefuses, InvalidState, NotFound, Refusal, ResetIncomplete
@@ -29,7 +30,7 @@ from app.domain.reset import (
     NextCycle,
     ResetCycle,
 )
-from app.domain.scoring import FORMULA
+from app.domain.scoring import FORMULAS
 from app.domain.values import Level, Owner, OwnerKind
 from tests.domain.builders import (
     CHECK_IN,
@@ -94,6 +95,7 @@ PLANNED_NEXT = CyclePlanned(
     starts_on=NEXT.starts_on,
     ends_on=NEXT.ends_on,
     previous_id=CYCLE,
+    windows=windows(NEXT.starts_on, NEXT.ends_on, DEFAULTS),
 )
 CLOSED = CycleClosed(cycle_id=CYCLE, next_cycle_id=NEXT_CYCLE)
 BEGUN = CycleDraftingBegun(cycle_id=NEXT_CYCLE)
@@ -188,13 +190,13 @@ def test_a_removed_key_result_goes_no_further_and_neither_does_an_empty_objectiv
 
 def test_what_nobody_scored_is_scored_from_its_latest_value() -> None:
     said = CheckIn(CHECK_IN, CheckInTerms(value=Decimal(150)), NOW)
-    unscored = _goal(key_result(last={"value": said}))
+    unscored = _goal(key_result(check_ins={CHECK_IN: said}, last={"value": said}))
     events = _reflecting().when(_reset(_choose(Choice.REMOVE), goals=(unscored,))).decide()
     assert events[0] == KeyResultScored(
         **KEY_IDS,
         computed=Decimal("0.5"),
         score=Decimal("0.5"),
-        formula=FORMULA,
+        formula=FORMULAS["measure_what_matters"],
         comment=SCORED_AT_THE_END,
     )
     assert events[1] == ObjectiveClosed(**IDS, outcome=Outcome.NOT_ACHIEVED)

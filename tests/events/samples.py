@@ -8,16 +8,23 @@ from decimal import Decimal
 from app.domain import (
     access,
     alignment,
+    coach,
     cycle,
+    dependency,
     deployment,
     key_result,
+    kpi,
+    kpi_terms,
     objective,
     organization,
     person,
+    survey,
     team,
+    workshop,
 )
+from app.domain.calendar import Windows
 from app.domain.messages import Event
-from app.domain.scoring import FORMULA
+from app.domain.scoring import FORMULAS
 from app.domain.values import ExternalRef, Finding, Health, Level, Target
 from tests.domain.builders import (
     CHECK_IN,
@@ -35,12 +42,23 @@ from tests.domain.builders import (
     PERSON,
     TEAM,
     TERMS,
+    YESTERDAY,
     uid,
 )
 
 EXTERNAL = ExternalRef(source="sheet", external_id="row 7")
 WARNING = Finding(rule="limits.max_objectives", message="Too many.", decision="limits")
-COMPANY, KEY, LINK = uid(50), uid(51), uid(52)
+COMPANY, KEY, LINK, YEAR = uid(50), uid(51), uid(52), uid(70)
+NEED, OTHER_NEED = uid(61), uid(62)
+
+KPI, READING = uid(71), uid(72)
+KPI_TERMS = kpi_terms.KpiTerms(
+    name="Weekly active customers",
+    unit="customers",
+    owner=OWNER,
+    healthy=kpi_terms.HealthyRange(low=Decimal(500)),
+)
+WORKSHOP = uid(55)
 
 SAMPLES: list[Event] = [
     organization.OrganizationFounded(organization_id=ORG, name="Harbour", external=EXTERNAL),
@@ -58,6 +76,43 @@ SAMPLES: list[Event] = [
     team.TeamMoved(team_id=TEAM, parent_id=COMPANY),
     team.MemberJoined(team_id=TEAM, person_id=PERSON, role="leader"),
     team.MemberRoleChanged(team_id=TEAM, person_id=PERSON, role="member"),
+    workshop.WorkshopScheduled(
+        workshop_id=WORKSHOP,
+        kind=workshop.WorkshopKind.LEADERSHIP,
+        title="What OKRs mean for us",
+        scheduled_at=YESTERDAY,
+        agenda=("Why now", "What we stop doing"),
+        quorum=workshop.ShareQuorum(share=Decimal("0.75")),
+    ),
+    workshop.PeopleInvited(workshop_id=WORKSHOP, invited=(PERSON,)),
+    workshop.WorkshopRescheduled(workshop_id=WORKSHOP, scheduled_at=NOW, reason="Two are away."),
+    workshop.AttendanceRecorded(workshop_id=WORKSHOP, attended=(PERSON,)),
+    workshop.OutcomeRecorded(workshop_id=WORKSHOP, outcome=("Pay stays apart.",)),
+    workshop.WorkshopCompleted(
+        workshop_id=WORKSHOP,
+        completed_at=NOW,
+        invited=1,
+        attended=1,
+        needed=1,
+        quorum_reached=True,
+    ),
+    workshop.WorkshopScheduled(
+        workshop_id=uid(56),
+        kind=workshop.WorkshopKind.TEAM,
+        title="Growth",
+        scheduled_at=NOW,
+        team_id=TEAM,
+    ),
+    workshop.WorkshopCancelled(workshop_id=uid(56), reason="The season began."),
+    coach.CoachDesignated(person_id=PERSON),
+    coach.CoachCertified(
+        person_id=PERSON,
+        workshop_id=WORKSHOP,
+        certified_on=date(2026, 2, 1),
+        expires_on=date(2027, 2, 1),
+    ),
+    coach.TeamsCovered(person_id=PERSON, teams=(TEAM,)),
+    coach.CoachRelieved(person_id=PERSON, reason="Another task."),
     access.ApiKeyIssued(key_id=KEY, name="Bridge", scopes=(access.Scope.READ,), expires_at=NOW),
     access.ApiKeyRevoked(key_id=KEY),
     cycle.CyclePlanned(
@@ -67,6 +122,32 @@ SAMPLES: list[Event] = [
         ends_on=date(2026, 3, 31),
         external=EXTERNAL,
     ),
+    cycle.CyclePlanned(
+        cycle_id=YEAR,
+        name="2026",
+        starts_on=date(2026, 1, 1),
+        ends_on=date(2026, 12, 31),
+        levels=(Level.COMPANY,),
+        windows=Windows(
+            drafting_from=date(2025, 12, 18),
+            scoring_from=date(2026, 12, 25),
+            reflection_announced_on=date(2026, 12, 17),
+            check_in_every_days=14,
+        ),
+    ),
+    cycle.CycleRenamed(cycle_id=YEAR, name="The year"),
+    cycle.CycleRescheduled(
+        cycle_id=YEAR,
+        starts_on=date(2026, 1, 1),
+        ends_on=date(2026, 12, 30),
+        windows=Windows(
+            drafting_from=date(2025, 12, 18),
+            scoring_from=date(2026, 12, 24),
+            reflection_announced_on=date(2026, 12, 16),
+            check_in_every_days=14,
+        ),
+    ),
+    cycle.CycleCancelled(cycle_id=YEAR, reason="Quarters are enough."),
     cycle.CycleDraftingBegun(cycle_id=CYCLE),
     objective.ObjectiveDrafted(
         **IDS, owner=OWNER, terms=TERMS, external=EXTERNAL, warnings=(WARNING,)
@@ -95,7 +176,36 @@ SAMPLES: list[Event] = [
         rationale="One leads to the other.",
         agreed_by=(PERSON,),
     ),
-    cycle.CycleOpened(cycle_id=CYCLE, opened_at=NOW, scoring=deployment.Scoring()),
+    dependency.DependencyDeclared(
+        dependency_id=NEED,
+        cycle_id=CYCLE,
+        objective_id=OBJECTIVE,
+        on=dependency.OtherSide(kind="team", id=COMPANY),
+        on_team_id=COMPANY,
+        needed="A sign-in without a password.",
+        needed_by=date(2026, 2, 13),
+        risk_owner_id=PERSON,
+    ),
+    dependency.DependencyAccepted(
+        dependency_id=NEED, cycle_id=CYCLE, person_id=PERSON, note="In our second sprint."
+    ),
+    dependency.DependencyDeclared(
+        dependency_id=OTHER_NEED,
+        cycle_id=CYCLE,
+        objective_id=OTHER_OBJECTIVE,
+        on=dependency.OtherSide(kind="objective", id=OBJECTIVE),
+        on_team_id=TEAM,
+        needed="Prices per city.",
+        needed_by=date(2026, 3, 1),
+    ),
+    dependency.DependencyDeclined(
+        dependency_id=OTHER_NEED, cycle_id=CYCLE, person_id=PERSON, reason="Nobody is free."
+    ),
+    dependency.DependencyWithdrawn(
+        dependency_id=OTHER_NEED, cycle_id=CYCLE, reason="We do it ourselves."
+    ),
+    dependency.DependencyDelivered(dependency_id=NEED, cycle_id=CYCLE, note="Live since Monday."),
+    cycle.CycleOpened(cycle_id=CYCLE, opened_at=NOW, scoring=deployment.MeasureWhatMatters()),
     key_result.CheckInRecorded(
         **KEY_IDS,
         check_in_id=CHECK_IN,
@@ -111,8 +221,24 @@ SAMPLES: list[Event] = [
         occurred_at=NOW,
         external=EXTERNAL,
     ),
+    key_result.CheckInCorrected(
+        **KEY_IDS,
+        check_in_id=CHECK_IN,
+        terms=key_result.CheckInTerms(value=Decimal(140), health=Health.ON_TRACK),
+        occurred_at=NOW,
+        progress=Decimal("0.4"),
+        reason="The report was of the week before.",
+        standing=key_result.Standing(
+            value=Decimal(140),
+            read_at=NOW,
+            progress=Decimal("0.4"),
+            health=Health.ON_TRACK,
+            last_check_in_at=NOW,
+        ),
+    ),
     key_result.KeyResultAmended(
         **KEY_IDS,
+        committed_terms=KEY_TERMS,
         terms=KEY_TERMS.model_copy(update={"weight": Decimal(2)}),
         progress=Decimal("0.5"),
         reason="It counts double.",
@@ -124,13 +250,56 @@ SAMPLES: list[Event] = [
         cycle_id=CYCLE,
         reason="Wrong measure.",
     ),
+    kpi.KpiRegistered(kpi_id=KPI, terms=KPI_TERMS, external=EXTERNAL),
+    kpi.ReadingRecorded(
+        kpi_id=KPI,
+        reading_id=READING,
+        value=Decimal("480.5"),
+        in_range=False,
+        latest=True,
+        occurred_at=NOW,
+        note="The holidays.",
+        check_in_id=CHECK_IN,
+        external=EXTERNAL,
+    ),
+    kpi.KpiLeftRange(
+        kpi_id=KPI,
+        value=Decimal("480.5"),
+        proposal=kpi_terms.propose(KPI_TERMS, Decimal("480.5")),
+    ),
+    kpi.KpiFocused(kpi_id=KPI, **KEY_IDS),
+    kpi.KpiReturned(kpi_id=KPI, **KEY_IDS, reason="Watching it is enough."),
+    kpi.KpiRevised(
+        kpi_id=KPI,
+        terms=KPI_TERMS.model_copy(
+            update={"healthy": kpi_terms.HealthyRange(low=Decimal(450), high=Decimal(900))}
+        ),
+        in_range=True,
+        reason="We are fewer.",
+    ),
+    kpi.KpiReturnedToRange(kpi_id=KPI, value=Decimal("480.5")),
+    kpi.KpiRetired(kpi_id=KPI, reason="Nobody looks at it."),
     cycle.CycleScoringBegun(cycle_id=CYCLE),
     objective.ObjectiveResultReported(**IDS, text="81%"),
+    key_result.CheckInRetracted(
+        **KEY_IDS,
+        check_in_id=CHECK_IN,
+        reason="It was another key result's.",
+        standing=key_result.Standing(),
+    ),
+    key_result.KeyResultSucceeded(**KEY_IDS, successor_id=uid(70)),
+    survey.SurveyAnswered(
+        answer_id=uid(71),
+        cycle_id=CYCLE,
+        answers=survey.SurveyAnswers(
+            stayed_visible=4, real_cadence=5, outcomes_not_activity=3, few_enough=4, said_early=2
+        ),
+    ),
     key_result.KeyResultScored(
         **KEY_IDS,
         computed=Decimal("0.5"),
         score=Decimal("0.7"),
-        formula=FORMULA,
+        formula=FORMULAS["measure_what_matters"],
         comment="Well.",
         adjustment_reason="Two start next week.",
     ),

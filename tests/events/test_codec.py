@@ -63,7 +63,7 @@ def test_a_check_in_of_version_1_reads_its_percentage_as_a_share() -> None:
     assert event.terms.confidence == Decimal("0.6")
     assert event.last_word == ("moment", "value", "confidence", "health")
     folded = STREAMS["key_result"].fold([KEY_RESULT_DRAFTED, event])
-    assert folded.progress == Decimal("0.5")
+    assert folded.progress() == Decimal("0.5")
 
 
 @pytest.mark.parametrize(("type_name", "version"), [("goal.dreamt", 1), ("cycle.opened", 99)])

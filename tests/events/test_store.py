@@ -193,7 +193,8 @@ async def test_a_statement_without_where_sees_one_organisation(pool: Pool, found
     tables = [
         "ledgers", "events", "organizations", "decisions", "people", "teams", "members",
         "api_keys", "cycles", "reflections", "objectives", "key_results", "check_ins",
-        "alignments", "warnings", "external_ids", "directory", "idempotency_keys", "credentials",
+        "alignments", "dependencies", "warnings", "external_ids", "directory", "idempotency_keys",
+        "credentials",
     ]  # fmt: skip
     async with pool.acquire() as conn:
         for speaking_for in (None, other, founded):

@@ -16,7 +16,8 @@ from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.alignment import AlignObjective, WithdrawAlignment
 from app.projections.alignments import AlignmentRow
-from app.queries import goals
+from app.queries import alignment_report, goals
+from app.queries.alignment_report import AlignmentReportView
 from app.queries.goals import AlignmentView
 from app.queries.views import Page
 
@@ -76,6 +77,17 @@ async def list_alignments(
         target_id=target_id,
         withdrawn=None if withdrawn else False,
     )
+
+
+@router.get(
+    "/cycles/{cycle_id:id}/alignment-report",
+    operation_id="get_alignment_report",
+    response_model=AlignmentReportView,
+    responses=READING,
+)
+async def get_alignment_report(organization_id: UUID, cycle_id: UUID, read: ReadState) -> Response:
+    """Who contributes to what, what nobody contributes to, and which dependencies wait."""
+    return await read(alignment_report.alignment_report, cycle_id)
 
 
 @router.get(

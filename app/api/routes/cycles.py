@@ -10,8 +10,8 @@ from uuid_utils.compat import uuid7
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState, each
-from app.api.problems import LISTING, READING, WRITES, declared
-from app.api.schemas import PlanCycleBody, ReflectionBody, ResetBody
+from app.api.problems import ALWAYS, LISTING, READING, WRITES, declared
+from app.api.schemas import OpenCycleBody, PlanCycleBody, ReflectionBody, ResetBody, WhatIfBody
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
@@ -28,8 +28,9 @@ from app.domain.reset import CloseCycle, ResetCycle
 from app.projections.cycles import CycleRow
 from app.projections.reflections import ReflectionRow
 from app.projections.warnings import WarningRow
-from app.queries import cycles, tree
+from app.queries import cycles, explain, tree
 from app.queries.cycles import CycleView, ReflectionView, WarningView
+from app.queries.explain import WhatIfView
 from app.queries.tree import MAX_DEPTH, TreeView
 from app.queries.views import Page
 
@@ -77,7 +78,7 @@ async def list_cycles(
     page: ListState,
     phase: Phase | None = None,
 ) -> Response:
-    return await page.rows(CycleRow, each(cycles.cycle_view), phase=phase)
+    return await page.rows(CycleRow, cycles.cycle_views, phase=phase)
 
 
 @router.get(
@@ -101,9 +102,13 @@ async def get_tree(
     cycle_id: UUID,
     read: ReadState,
     depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = MAX_DEPTH,
+    across: Annotated[
+        bool,
+        Query(description="Show what contributes from nested cycles too: a year's quarters."),
+    ] = False,
 ) -> Response:
     """Who contributes to what: nested objectives and key results with every figure."""
-    return await read(tree.tree, cycle_id, depth)
+    return await read(tree.tree, cycle_id, depth, across=across)
 
 
 @router.post(
@@ -120,11 +125,18 @@ async def begin_drafting(organization_id: UUID, cycle_id: UUID, write: WriteCycl
     "/{cycle_id:id}:open",
     operation_id="open_cycle",
     response_model=CycleView,
-    responses=declared(*WRITES),
+    responses=declared(*WRITES, "not-ready"),
 )
-async def open_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
-    """Begin execution: check-ins are taken, and the scoring decision is fixed for the cycle."""
-    return await write.apply(OpenCycle(cycle_id=cycle_id), cycles.cycle, cycle_id)
+async def open_cycle(
+    organization_id: UUID, cycle_id: UUID, write: WriteCycles, body: OpenCycleBody | None = None
+) -> Response:
+    """Begin execution: check-ins are taken, and the scoring decision is fixed for the cycle.
+
+    The first cycle waits until the organisation is ready, or is opened by an override; one that is
+    over already is history, and waits for nothing.
+    """
+    command = OpenCycle(cycle_id=cycle_id, override=body.override if body else None)
+    return await write.apply(command, cycles.cycle, cycle_id)
 
 
 @router.post(
@@ -255,6 +267,26 @@ async def list_warnings(
         within=lambda reader: cycles.row(reader, cycle_id),
         cycle_id=cycle_id,
     )
+
+
+@router.post(
+    "/{cycle_id:id}:what-if",
+    operation_id="score_what_if",
+    response_model=WhatIfView,
+    responses=declared(
+        *ALWAYS,
+        "malformed-json",
+        "unsupported-media-type",
+        "too-large",
+        "refused",
+        "outside-ledger",
+    ),
+)
+async def score_what_if(
+    organization_id: UUID, cycle_id: UUID, body: WhatIfBody, read: ReadState
+) -> Response:
+    """The cycle under another scoring system. Nothing is recorded."""
+    return await read(explain.what_if, cycle_id, body.rules)
 
 
 reflections = APIRouter(prefix="/v1/organizations/{organization_id}/reflections", tags=["cycles"])

@@ -13,7 +13,7 @@ from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import MakeDecisionBody
 from app.domain.access import Scope
-from app.domain.deployment import QUESTIONS, MakeDecision
+from app.domain.deployment import ASKED, MakeDecision
 from app.domain.errors import Refusal
 from app.projections.decisions import DecisionRow
 from app.queries import programme
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/deployment", tags
 
 
 class _Question(Convertor[str]):
-    regex = "|".join(QUESTIONS)
+    regex = "|".join(ASKED)
 
     def convert(self, value: str) -> str:
         return value
@@ -34,7 +34,7 @@ class _Question(Convertor[str]):
 
 
 register_url_convertor("question", _Question())
-Question = Annotated[str, Path(json_schema_extra={"enum": list(QUESTIONS)})]
+Question = Annotated[str, Path(json_schema_extra={"enum": list(ASKED)})]
 WriteDeployment = Annotated[Write, writes(Scope.DEPLOYMENT_WRITE)]
 
 
@@ -45,7 +45,7 @@ WriteDeployment = Annotated[Write, writes(Scope.DEPLOYMENT_WRITE)]
     responses=READING,
 )
 async def get_deployment(organization_id: UUID, read: ReadState) -> Response:
-    """All ten questions: what is decided, and what stands at its default."""
+    """All ten questions, and those beside them: what is decided, what stands at its default."""
     return await read(programme.deployment)
 
 

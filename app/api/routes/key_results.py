@@ -14,8 +14,11 @@ from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     AmendKeyResultBody,
     CheckInBody,
+    CorrectCheckInBody,
     OptionalReasonBody,
+    ReasonBody,
     ScoreBody,
+    SucceedBody,
     narrow,
     patched,
 )
@@ -26,14 +29,18 @@ from app.domain.errors import NotFound
 from app.domain.key_result import (
     AmendKeyResult,
     CheckInTerms,
+    CorrectCheckIn,
     KeyResultTerms,
     RecordCheckIn,
     RemoveKeyResult,
+    RetractCheckIn,
     ScoreKeyResult,
+    SucceedBaseline,
 )
 from app.projections.check_ins import CheckInRow
 from app.projections.key_results import KeyResultRow
-from app.queries import goals
+from app.queries import explain, goals
+from app.queries.explain import ExplanationView
 from app.queries.goals import CheckInView, KeyResultView, ScoreView
 from app.queries.views import Page
 
@@ -173,6 +180,36 @@ async def list_check_ins(
     )
 
 
+@router.post(
+    "/{key_result_id:id}:succeed",
+    operation_id="succeed_baseline",
+    tags=["key results"],
+    status_code=201,
+    response_model=KeyResultView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def succeed_baseline(
+    organization_id: UUID, key_result_id: UUID, body: SucceedBody, write: WriteObjectives
+) -> Response:
+    """Draft the metric that a measured baseline seeds; lineage leads back."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        id = unit.new_id("key_result")
+        command = SucceedBaseline(
+            key_result_id=key_result_id,
+            successor_id=id,
+            title=body.title,
+            target=body.target,
+            commit=body.commit,
+            stretch=body.stretch,
+        )
+        await unit.execute(command, expected=write.expected)
+        location = f"/v1/organizations/{organization_id}/key-results/{id}"
+        return await answer(unit, goals.key_result, id, status=201, location=location)
+
+    return await write(work)
+
+
 @router.put(
     "/{key_result_id:id}/score",
     operation_id="score_key_result",
@@ -212,6 +249,18 @@ async def get_score(organization_id: UUID, key_result_id: UUID, read: ReadState)
     return await read(goals.score, key_result_id)
 
 
+@router.get(
+    "/{key_result_id:id}/explain",
+    operation_id="explain_score",
+    tags=["scores"],
+    response_model=ExplanationView,
+    responses=READING,
+)
+async def explain_score(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
+    """Formula, decision in force, and events behind a score; before it is given, what it is now."""
+    return await read(explain.score, key_result_id)
+
+
 check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", tags=["check-ins"])
 
 
@@ -223,3 +272,51 @@ check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", ta
 )
 async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState) -> Response:
     return await read(goals.check_in, check_in_id)
+
+
+@check_ins.put(
+    "/{check_in_id:id}",
+    operation_id="correct_check_in",
+    response_model=CheckInView,
+    responses=declared(*WRITES, "wrong-kind", "outside-cycle"),
+)
+async def correct_check_in(
+    organization_id: UUID, check_in_id: UUID, body: CorrectCheckInBody, write: WriteCheckIns
+) -> Response:
+    """State anew what a check-in says. What it did say stays in the history."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        row = await goals.check_in_row(await unit.rows(), check_in_id)
+        command = CorrectCheckIn(
+            key_result_id=row.key_result_id,
+            check_in_id=check_in_id,
+            terms=narrow(CheckInTerms, body),
+            occurred_at=body.occurred_at,
+            reason=body.reason,
+        )
+        await unit.execute(command)
+        return await answer(unit, goals.check_in, check_in_id)
+
+    return await write(work)
+
+
+@check_ins.post(
+    "/{check_in_id:id}:retract",
+    operation_id="retract_check_in",
+    response_model=CheckInView,
+    responses=declared(*WRITES),
+)
+async def retract_check_in(
+    organization_id: UUID, check_in_id: UUID, body: ReasonBody, write: WriteCheckIns
+) -> Response:
+    """Take a check-in back: it counts no more, and stays to be seen."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        row = await goals.check_in_row(await unit.rows(), check_in_id)
+        command = RetractCheckIn(
+            key_result_id=row.key_result_id, check_in_id=check_in_id, reason=body.reason
+        )
+        await unit.execute(command)
+        return await answer(unit, goals.check_in, check_in_id)
+
+    return await write(work)

@@ -35,7 +35,8 @@ from app.domain.objective import (
     Status,
 )
 from app.projections.objectives import ObjectiveRow
-from app.queries import goals
+from app.queries import explain, goals
+from app.queries.explain import RollUpView
 from app.queries.goals import KeyResultView, ObjectiveView
 from app.queries.views import Page
 
@@ -223,3 +224,16 @@ async def draft_key_result(
         return await answer(unit, goals.key_result, id, status=201, location=location)
 
     return await write(work)
+
+
+@router.get(
+    "/{objective_id:id}/explain",
+    operation_id="explain_objective",
+    response_model=RollUpView,
+    responses=READING,
+)
+async def explain_objective(
+    organization_id: UUID, objective_id: UUID, read: ReadState
+) -> Response:
+    """The roll-up that an objective's score is, part by part."""
+    return await read(explain.objective, objective_id)

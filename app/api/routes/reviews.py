@@ -1,0 +1,68 @@
+"""Looking back on how the programme was run: failure modes, calibration, the process survey."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from uuid_utils.compat import uuid7
+
+from app.api.dependencies import ReadState, Write, answer, creates
+from app.api.problems import READING, WRITES, declared
+from app.api.schemas import SurveyBody
+from app.application.idempotency import Answer
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.domain.survey import AnswerSurvey
+from app.queries import programme_health
+from app.queries.programme_health import HealthReport, SurveyView
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["reviews"])
+AnswerIt = Annotated[Write, creates(Scope.CYCLES_WRITE)]
+
+
+@router.get(
+    "/{cycle_id:id}/health",
+    operation_id="get_programme_health",
+    response_model=HealthReport,
+    responses=READING,
+)
+async def get_programme_health(
+    organization_id: UUID, cycle_id: UUID, read: ReadState, team_id: UUID | None = None
+) -> Response:
+    """The known ways to fail, each with its definition, its figures and the items behind it."""
+    return await read(programme_health.health, cycle_id, team_id)
+
+
+@router.get(
+    "/{cycle_id:id}/survey",
+    operation_id="get_survey",
+    response_model=SurveyView,
+    responses=READING,
+)
+async def get_survey(organization_id: UUID, cycle_id: UUID, read: ReadState) -> Response:
+    """Averages, and what they say beside the results: a problem of strategy or of rhythm."""
+    return await read(programme_health.survey, cycle_id)
+
+
+@router.post(
+    "/{cycle_id:id}/survey",
+    operation_id="answer_survey",
+    status_code=201,
+    response_model=SurveyView,
+    responses=declared(*WRITES),
+)
+async def answer_survey(
+    organization_id: UUID, cycle_id: UUID, body: SurveyBody, write: AnswerIt
+) -> Response:
+    """Answer for nobody in particular: the history does not say who did."""
+
+    async def work(unit: UnitOfWork) -> Answer:
+        unit.meta = replace(unit.meta, actor="anonymous", correlation_id=uuid7())
+        command = AnswerSurvey(answer_id=uuid7(), cycle_id=cycle_id, answers=body.answers)
+        await unit.execute(command)
+        return await answer(unit, programme_health.survey, cycle_id, status=201)
+
+    return await write(work)
