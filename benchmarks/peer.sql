@@ -31,12 +31,12 @@ BEGIN
     UPDATE ledgers SET head = new_position, recorded_at = moment
     WHERE org_id = said.org_id AND head = new_position - 1;
 
-    INSERT INTO check_ins (org_id, check_in_id, position, key_result_id, objective_id, cycle_id,
-        value, is_milestone, progress, confidence, health, note, next_steps, occurred_at,
-        recorded_at, actor, source)
-    VALUES (said.org_id, new_id, new_position, said.key_result_id, said.objective_id,
+    INSERT INTO check_ins (org_id, check_in_id, position, version, key_result_id, objective_id,
+        cycle_id, value, is_milestone, progress, confidence, health, note, next_steps, occurred_at,
+        recorded_at, actor, source, retracted)
+    VALUES (said.org_id, new_id, new_position, new_version, said.key_result_id, said.objective_id,
         said.cycle_id, said.value, said.is_milestone, said.progress, said.confidence, said.health,
-        said.note, said.next_steps, moment, moment, said.actor, said.source);
+        said.note, said.next_steps, moment, moment, said.actor, said.source, false);
 
     INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers,
         body, created_at)

@@ -34,6 +34,7 @@ class CheckInRow(SQLModel, table=True):
     org_id: UUID = Field(primary_key=True)
     check_in_id: UUID = Field(primary_key=True)
     position: int = Field(sa_type=BigInteger)
+    version: int
     key_result_id: UUID
     objective_id: UUID
     cycle_id: UUID
@@ -76,6 +77,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     org_id=recorded.org_id,
                     check_in_id=event.check_in_id,
                     position=recorded.position,
+                    version=recorded.version,
                     key_result_id=event.key_result_id,
                     objective_id=event.objective_id,
                     cycle_id=event.cycle_id,
@@ -94,10 +96,15 @@ def project(recorded: Recorded) -> Iterator[Change]:
                 "occurred_at": event.occurred_at,
                 "corrected_at": recorded.recorded_at,
                 "reason": event.reason,
+                "version": recorded.version,
             }
             yield Update(CheckInRow, (event.check_in_id,), changed)
         case CheckInRetracted() as event:
-            changed = {"retracted": True, "reason": event.reason}
+            changed = {
+                "retracted": True,
+                "reason": event.reason,
+                "version": recorded.version,
+            }
             yield Update(CheckInRow, (event.check_in_id,), changed)
 
 

@@ -110,9 +110,13 @@ class ObjectiveView(Resource):
 
 
 class CheckInView(View):
-    """`occurred_at` is when it was true, `recorded_at` when the ledger learnt it."""
+    """`occurred_at` is when it was true, `recorded_at` when the ledger learnt it.
+
+    `version` is the key result's at the event that told this check-in, or told it anew.
+    """
 
     id: UUID
+    version: int
     key_result_id: UUID
     objective_id: UUID
     cycle_id: UUID
@@ -193,6 +197,7 @@ def check_in_reading(row: CheckInRow) -> bool | Rung | Decimal | None:
 def check_in_view(row: CheckInRow) -> CheckInView:
     return CheckInView(
         id=row.check_in_id,
+        version=row.version,
         key_result_id=row.key_result_id,
         objective_id=row.objective_id,
         cycle_id=row.cycle_id,

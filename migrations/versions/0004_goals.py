@@ -10,6 +10,8 @@ ALTER TABLE key_results ADD COLUMN value_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE key_results ADD COLUMN score_as_committed NUMERIC;
 ALTER TABLE key_results ADD COLUMN scored_position BIGINT;
 ALTER TABLE key_results ADD COLUMN committed_measure JSONB;
+ALTER TABLE check_ins ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE check_ins ALTER COLUMN version DROP DEFAULT;
 ALTER TABLE check_ins ADD COLUMN level VARCHAR;
 ALTER TABLE check_ins ADD COLUMN increment NUMERIC;
 ALTER TABLE check_ins ADD COLUMN corrected_at TIMESTAMP WITH TIME ZONE;

@@ -10,6 +10,7 @@ from starlette.routing import Match
 from uuid_utils.compat import uuid7
 
 from app.domain.access import Scope
+from app.domain.survey import ASKED
 from app.events.store import Connection
 from tests.api.programme import (
     CHANGES_NOTHING,
@@ -116,9 +117,17 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"{objectives}:propose")
     await twice(f"{objectives}:commit")
     await twice(f"/objectives/{other['id']}:abandon", {"reason": "One too many."})
+    measure = {"kind": "baseline", "unit": "days"}
+    parts = [{"title": "Days to an answer", "measure": measure}]
+    measured = await twice("/objectives", {**draft, "key_results": parts})
+    await twice(f"/objectives/{measured['id']}:commit")
     await twice(f"/cycles/{cycle['id']}:open")
     metric = objective["key_results"][0]
-    await twice(f"/key-results/{metric['id']}/check-ins", {"value": 150, "confidence": 0.5})
+    told = await twice(f"/key-results/{metric['id']}/check-ins", {"value": 150, "confidence": 0.5})
+    await twice(f"/check-ins/{told['id']}:retract", {"reason": "Of another report."})
+    (unknown,) = measured["key_results"]
+    await twice(f"/key-results/{unknown['id']}/check-ins", {"value": 9})
+    await twice(f"/key-results/{unknown['id']}:succeed", {"title": "Days to 4", "target": 4})
     kpi = await twice(
         "/kpis",
         {
@@ -134,6 +143,8 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/kpis/{kpi['id']}:retire", {"reason": "Nobody looks at it."})
     await twice(f"{objectives}:report-result", {"text": "Half way there."})
     await twice(f"/cycles/{cycle['id']}:begin-scoring")
+    answers = {"answers": dict.fromkeys(ASKED, 3)}
+    await twice(f"/cycles/{cycle['id']}/survey", answers)
     await twice(f"/cycles/{cycle['id']}:begin-reflection")
     await twice(f"/cycles/{cycle['id']}/reflections", {"worked": ["Short check-ins"]})
     await twice(

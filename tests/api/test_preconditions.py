@@ -14,6 +14,7 @@ _MAKES_A_STREAM = {
     "register_person",
     "form_team",
     "schedule_workshop",
+    "answer_survey",
     "designate_coach",
     "plan_cycle",
     "plan_cycles",

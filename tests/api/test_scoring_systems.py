@@ -182,7 +182,9 @@ async def test_a_check_in_is_corrected_without_erasure(api: Api) -> None:
     told = await api.check_in(key_result, value=190, health="on_track")
     before = await api.head()
     fixed = await api.put(
-        f"/check-ins/{told['id']}", {"value": 150, "health": "at_risk", "reason": "A typing error."}
+        f"/check-ins/{told['id']}",
+        {"value": 150, "health": "at_risk", "reason": "A typing error."},
+        if_match="*",
     )
     assert (fixed["value"], fixed["progress"], fixed["reason"]) == (150, 0.5, "A typing error.")
     assert fixed["corrected_at"] is not None

@@ -19,7 +19,7 @@ from tests.server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 # Per operation, and in each phase. More find more, and take longer.
-EXAMPLES = os.environ.get("OKR_CONTRACT_EXAMPLES", "10")
+EXAMPLES = os.environ.get("OKR_CONTRACT_EXAMPLES", "5")
 # A run that can be repeated; another seed goes elsewhere.
 SEED = os.environ.get("OKR_CONTRACT_SEED", "1")
 
@@ -28,7 +28,7 @@ async def _fuzz(base: str, api: Api) -> tuple[int, str]:
     """Run every phase of Schemathesis, with every check: its exit status, and what it said."""
     program = Path(sys.executable).with_name("schemathesis")
     fuzzer = await asyncio.create_subprocess_exec(
-        *(program, "run", f"{base}/openapi.json", "--checks", "all", "--workers", "2"),
+        *(program, "run", f"{base}/openapi.json", "--checks", "all", "--workers", "1"),
         *("--max-examples", EXAMPLES, "--generation-database", "none", "--no-color"),
         *("--seed", SEED),
         cwd=ROOT,

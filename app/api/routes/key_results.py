@@ -37,6 +37,8 @@ from app.domain.key_result import (
     ScoreKeyResult,
     SucceedBaseline,
 )
+from app.domain.messages import Stream
+from app.events.store import WrongExpectedVersion
 from app.projections.check_ins import CheckInRow
 from app.projections.key_results import KeyResultRow
 from app.queries import explain, goals
@@ -274,19 +276,28 @@ async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState
     return await read(goals.check_in, check_in_id)
 
 
+async def _check_in_at(unit: UnitOfWork, check_in_id: UUID, expected: int | None) -> CheckInRow:
+    """The check-in, unless it changed since the version that somebody saw."""
+    row = await goals.check_in_row(await unit.rows(), check_in_id)
+    if expected is not None and expected != row.version:
+        raise WrongExpectedVersion(Stream("check_in", check_in_id), expected, row.version)
+    return row
+
+
 @check_ins.put(
     "/{check_in_id:id}",
     operation_id="correct_check_in",
     response_model=CheckInView,
-    responses=declared(*WRITES, "wrong-kind", "outside-cycle"),
+    responses=declared(*WRITES, "version-required", "wrong-kind", "outside-cycle"),
 )
 async def correct_check_in(
     organization_id: UUID, check_in_id: UUID, body: CorrectCheckInBody, write: WriteCheckIns
 ) -> Response:
     """State anew what a check-in says. What it did say stays in the history."""
+    expected = write.require_version()
 
     async def work(unit: UnitOfWork) -> Answer:
-        row = await goals.check_in_row(await unit.rows(), check_in_id)
+        row = await _check_in_at(unit, check_in_id, expected)
         command = CorrectCheckIn(
             key_result_id=row.key_result_id,
             check_in_id=check_in_id,
@@ -312,7 +323,7 @@ async def retract_check_in(
     """Take a check-in back: it counts no more, and stays to be seen."""
 
     async def work(unit: UnitOfWork) -> Answer:
-        row = await goals.check_in_row(await unit.rows(), check_in_id)
+        row = await _check_in_at(unit, check_in_id, write.expected)
         command = RetractCheckIn(
             key_result_id=row.key_result_id, check_in_id=check_in_id, reason=body.reason
         )

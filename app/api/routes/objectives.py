@@ -232,8 +232,6 @@ async def draft_key_result(
     response_model=RollUpView,
     responses=READING,
 )
-async def explain_objective(
-    organization_id: UUID, objective_id: UUID, read: ReadState
-) -> Response:
+async def explain_objective(organization_id: UUID, objective_id: UUID, read: ReadState) -> Response:
     """The roll-up that an objective's score is, part by part."""
     return await read(explain.objective, objective_id)
