@@ -41,13 +41,8 @@ from app.domain.cycle import (
 )
 from app.domain.deployment import MakeDecision
 from app.domain.errors import AlreadyExists, Refusal
-from app.domain.key_result import (
-    CheckInTerms,
-    DraftKeyResult,
-    KeyResultTerms,
-    RecordCheckIn,
-    ScoreKeyResult,
-)
+from app.domain.key_result import CheckInTerms, KeyResultTerms
+from app.domain.key_result_commands import DraftKeyResult, RecordCheckIn, ScoreKeyResult
 from app.domain.messages import Command
 from app.domain.objective import CommitObjective, DraftObjective, ReportResult, Status
 from app.domain.organization import FoundOrganization

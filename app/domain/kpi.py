@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import ClassVar, assert_never
 from uuid import UUID
 
-from app.domain import key_result
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment
 from app.domain.errors import (
@@ -26,14 +25,9 @@ from app.domain.errors import (
     Refusal,
     WrongKind,
 )
-from app.domain.key_result import (
-    CLOCK_SKEW,
-    CheckInTerms,
-    DraftKeyResult,
-    KeyResult,
-    KeyResultTerms,
-    RecordCheckIn,
-)
+from app.domain.key_result import CheckInTerms, KeyResult, KeyResultTerms
+from app.domain.key_result_commands import CLOCK_SKEW, DraftKeyResult, RecordCheckIn
+from app.domain.key_result_commands import decide as decide_key_result
 from app.domain.kpi_terms import KpiTerms, Proposal, check_range, propose
 from app.domain.measures import Metric
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
@@ -411,7 +405,7 @@ def _feed(command: RecordReading) -> list[Event]:
         existing=None,
     )
     try:
-        return list(key_result.decide(command.key_result, check_in))
+        return list(decide_key_result(command.key_result, check_in))
     except WrongKind:
         return []
 
@@ -490,7 +484,7 @@ def _drafted(state: Kpi, command: FocusKpi) -> list[Event]:
         existing=None,
     )
     try:
-        return list(key_result.decide(None, draft))
+        return list(decide_key_result(None, draft))
     except Refusal as refusal:
         # Here the measure's figures stand for themselves.
         refusal.pointer = refusal.pointer and refusal.pointer.removeprefix("/measure")

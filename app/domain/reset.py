@@ -15,7 +15,6 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from app.domain import cycle as cycles
-from app.domain import key_result as key_results
 from app.domain.cycle import (
     Cycle,
     CycleClosed,
@@ -33,7 +32,10 @@ from app.domain.key_result import (
     KeyResultDrafted,
     KeyResultReset,
     KeyResultScored,
+    KeyResultTerms,
 )
+from app.domain.key_result_commands import judge_count
+from app.domain.key_result_commands import score as score_key_result
 from app.domain.measures import check
 from app.domain.messages import Decider, Event, looked_up
 from app.domain.objective import (
@@ -68,7 +70,7 @@ class KeyResultChoice(Value):
     choice: Choice
     learning: Prose | None = None
     cause: Cause | None = None
-    terms: key_results.KeyResultTerms | None = None
+    terms: KeyResultTerms | None = None
 
 
 class NextCycle(Value):
@@ -172,7 +174,7 @@ def _close(goal: Goal, rules: AnyScoring, until: datetime, *, carried_on: bool) 
     for key_result in goal.key_results:
         final = key_result.score
         if final is None:
-            scored = key_results.score(key_result, rules, until, None, SCORED_AT_THE_END, None)
+            scored = score_key_result(key_result, rules, until, None, SCORED_AT_THE_END, None)
             final = scored.score
             yield scored
         figures.append((final, key_result.terms.weight))
@@ -240,7 +242,7 @@ def _carry_on(
             cycle_id=command.next_cycle_id,
             terms=terms,
             previous_id=key_result.key_result_id,
-            warnings=key_results.judge_count(command.deployment, count, place),
+            warnings=judge_count(command.deployment, count, place),
         )
 
 

@@ -147,11 +147,15 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/cycles/{cycle['id']}/survey", answers)
     await twice(f"/cycles/{cycle['id']}:begin-reflection")
     await twice(f"/cycles/{cycle['id']}/reflections", {"worked": ["Short check-ins"]})
+    rest = (await api.get(f"/objectives/{measured['id']}"))["key_results"]
     await twice(
         f"/cycles/{cycle['id']}:reset",
         {
             "next_cycle": _NEXT,
-            "choices": [{"key_result_id": metric["id"], "choice": "keep"}],
+            "choices": [
+                {"key_result_id": metric["id"], "choice": "keep"},
+                *({"key_result_id": one["id"], "choice": "remove"} for one in rest),
+            ],
         },
     )
     finished = await api.cycle("reflecting")

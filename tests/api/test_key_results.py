@@ -45,7 +45,8 @@ async def test_a_drafted_key_result_shows_its_terms_and_no_figure_yet(api: Api) 
 async def test_a_key_result_without_a_measure_is_a_milestone_of_weight_1(api: Api) -> None:
     objective = await _drafted(api)
     made = await api.post(f"/objectives/{objective['id']}/key-results", {"title": "Launched"})
-    assert (made["measure"], made["weight"], made["owner"]) == ({"kind": "milestone"}, 1, None)
+    milestone = {"kind": "milestone", "levels": None}
+    assert (made["measure"], made["weight"], made["owner"]) == (milestone, 1, None)
 
 
 async def test_a_metric_goes_somewhere(api: Api) -> None:

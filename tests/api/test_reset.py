@@ -10,7 +10,11 @@ import pytest
 from tests.api.programme import METRIC, UNKNOWN, Api, Json, pointers
 
 NEXT: Json = {"name": "2026 Q2", "starts_on": "2026-04-01", "ends_on": "2026-06-30"}
-HARDER: Json = {"title": "Regulars", "measure": {**METRIC, "target": 300}, "weight": 2}
+HARDER: Json = {
+    "title": "Regulars",
+    "measure": {**METRIC, "target": 300, "commit": None, "stretch": None},
+    "weight": 2,
+}
 AT_THE_END = "Scored at the end of the cycle from the latest check-in."
 
 

@@ -25,26 +25,28 @@ from app.domain.errors import (
 )
 from app.domain.key_result import (
     ASPECTS,
-    AmendKeyResult,
     Aspect,
     CheckIn,
     CheckInCorrected,
     CheckInRecorded,
     CheckInRetracted,
     CheckInTerms,
-    CorrectCheckIn,
-    DraftKeyResult,
     KeyResultAmended,
     KeyResultDrafted,
     KeyResultRemoved,
     KeyResultScored,
     KeyResultSucceeded,
     KeyResultTerms,
+    Standing,
+)
+from app.domain.key_result_commands import (
+    AmendKeyResult,
+    CorrectCheckIn,
+    DraftKeyResult,
     RecordCheckIn,
     RemoveKeyResult,
     RetractCheckIn,
     ScoreKeyResult,
-    Standing,
     SucceedBaseline,
     decider,
 )

@@ -26,11 +26,10 @@ from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
-from app.domain.key_result import (
+from app.domain.key_result import CheckInTerms, KeyResultTerms
+from app.domain.key_result_commands import (
     AmendKeyResult,
-    CheckInTerms,
     CorrectCheckIn,
-    KeyResultTerms,
     RecordCheckIn,
     RemoveKeyResult,
     RetractCheckIn,

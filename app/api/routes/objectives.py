@@ -23,7 +23,8 @@ from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound, Refusal
-from app.domain.key_result import DraftKeyResult, KeyResultTerms
+from app.domain.key_result import KeyResultTerms
+from app.domain.key_result_commands import DraftKeyResult
 from app.domain.objective import (
     AbandonObjective,
     CommitObjective,
