@@ -16,9 +16,9 @@ from pydantic import Field
 from app.domain.cycle import Cycle, Phase
 from app.domain.errors import NotFound
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
-from app.domain.values import Count, Value
+from app.domain.values import Value, not_text
 
-Agreement = Annotated[Count, Field(ge=1, le=5)]
+Agreement = Annotated[int, Field(ge=1, le=5), not_text]
 """From 1, not at all, to 5, entirely."""
 
 
