@@ -23,6 +23,7 @@ from app.domain.values import (
     Count,
     Day,
     ExternalRef,
+    Key,
     Level,
     Line,
     Moment,
@@ -317,6 +318,7 @@ class AmendKeyResultBody(Body):
     measure: Measure = unstated()
     weight: Weight = unstated()
     owner: Owner | None = None
+    tracked_by: Key | None = None
     reason: Prose | None = None
 
 

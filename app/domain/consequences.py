@@ -68,9 +68,10 @@ def consequence(answer: AnyAnswer) -> str:
                 f"{answer.reflection_notice_days} days before its end."
             )
         case Tracking():
+            other = "refused" if answer.unnamed_source == "refuse" else "recorded as manual"
             return (
-                f"Key results are tracked by: {answer.mechanism}. It is recorded and shown; "
-                "check-ins of other sources are not refused yet."
+                f"Key results are mostly tracked this way: {answer.mechanism}. A check-in of a "
+                f"source that its key result does not name is {other}."
             )
         case Kpis():
             return {

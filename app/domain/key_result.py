@@ -31,6 +31,7 @@ from app.domain.values import (
     ExternalRef,
     Finding,
     Health,
+    Key,
     Line,
     Moment,
     Number,
@@ -52,12 +53,15 @@ class KeyResultTerms(Value):
     """What is said of a key result, wherever it is said.
 
     `owner` is stated where it differs from the objective's; weights are relative, 1 by default.
+    `tracked_by` is the source that an integration's check-ins name; without one, it is tracked by
+    hand.
     """
 
     title: Line
     measure: Measure = Milestone()
     weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
     owner: Owner | None = None
+    tracked_by: Key | None = None
 
 
 class CheckInTerms(Value):
@@ -79,6 +83,9 @@ class CheckInTerms(Value):
 
 Aspect = Literal["moment", "value", "confidence", "health"]
 """What a check-in may have the last word in; `moment` is when the key result was last heard of."""
+
+TrackedBy = Literal["manual", "integration", "kpi"]
+"""How a check-in came: by hand, from the integration that was named, or from the KPI in focus."""
 
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 
@@ -158,6 +165,7 @@ class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=2):
     progress: Share | None = None
     last_word: tuple[Aspect, ...]
     occurred_at: Moment
+    tracking: TrackedBy | None = None
     external: ExternalRef | None = None
 
 

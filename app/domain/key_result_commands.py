@@ -39,6 +39,7 @@ from app.domain.key_result import (
     KeyResultScored,
     KeyResultSucceeded,
     KeyResultTerms,
+    TrackedBy,
     _told,
     evolve,
 )
@@ -115,12 +116,17 @@ class RemoveKeyResult(KeyResultCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCheckIn(KeyResultCommand):
-    """Raises NotFound, InvalidState, WrongKind, OutsideCycle, AlreadyExists."""
+    """Raises NotFound, InvalidState, WrongKind, OutsideCycle, AlreadyExists, DecisionRefuses.
+
+    `from_kpi`: the KPI in focus tells it.
+    """
 
     check_in_id: UUID
     terms: CheckInTerms
     occurred_at: datetime
     external: ExternalRef | None = None
+    from_kpi: bool = False
+    deployment: Deployment = looked_up("deployment", lambda _, c: None)
     objective: Objective | None = looked_up("objective", lambda k, _: k and k.objective_id)
     cycle: Cycle | None = looked_up("cycle", lambda k, _: k and k.cycle_id)
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "check_in"))
@@ -285,6 +291,25 @@ def _within(cycle: Cycle, occurred_at: datetime, now: datetime) -> datetime:
     return min(occurred_at, now)
 
 
+def _tracking(state: KeyResult, command: RecordCheckIn) -> TrackedBy:
+    """How the check-in came. Raises DecisionRefuses for a source that nobody named."""
+    if command.from_kpi:
+        return "kpi"
+    source = None if command.external is None else command.external.source
+    named = state.terms.tracked_by
+    if source is not None and source == named:
+        return "integration"
+    if source is not None and command.deployment.tracking.unnamed_source == "refuse":
+        raise DecisionRefuses(
+            "tracking",
+            "tracking.unnamed_source",
+            f"The key result is tracked by {named or 'hand'}, and not by {source}; name that "
+            "source in its tracked_by, or check in without one.",
+            pointer="/external/source",
+        )
+    return "manual"
+
+
 def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckInRecorded:
     terms = _said(state, command.terms)
     moment = _within(cycle, command.occurred_at, command.at)
@@ -297,6 +322,7 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
         terms=terms,
         progress=_progress_with(state, told, cycle),
         last_word=state.last_word(told),
+        tracking=_tracking(state, command),
         occurred_at=moment,
         external=command.external,
     )

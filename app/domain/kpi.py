@@ -400,6 +400,8 @@ def _feed(command: RecordReading) -> list[Event]:
         check_in_id=command.check_in_id,
         terms=CheckInTerms(value=command.value, note=command.note),
         occurred_at=command.occurred_at,
+        from_kpi=True,
+        deployment=command.deployment,
         objective=command.objective,
         cycle=command.cycle,
         existing=None,

@@ -46,6 +46,7 @@ class CheckInRow(SQLModel, table=True):
     recorded_at: datetime = moment()
     actor: str
     source: str
+    tracking: str | None = None
     corrected_at: datetime | None = moment(default=None, nullable=True)
     retracted: bool = False
     reason: str | None = None
@@ -82,6 +83,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     recorded_at=recorded.recorded_at,
                     actor=recorded.meta.actor,
                     source=recorded.meta.source,
+                    tracking=event.tracking,
                 )
             )
         case CheckInCorrected(terms=terms) as event:

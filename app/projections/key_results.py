@@ -58,6 +58,7 @@ class KeyResultRow(SQLModel, table=True):
     weight: Decimal = decimal_column()
     owner_kind: str | None = None
     owner_id: UUID | None = None
+    tracked_by: str | None = None
     removed: bool = False
     drafted_at: datetime = moment()
     value: Decimal | None = decimal_column(default=None, nullable=True)
@@ -88,6 +89,7 @@ def _terms(terms: KeyResultTerms) -> dict[str, Any]:
         "weight": terms.weight,
         "owner_kind": terms.owner and terms.owner.kind,
         "owner_id": terms.owner and terms.owner.id,
+        "tracked_by": terms.tracked_by,
     }
 
 

@@ -16,7 +16,7 @@ from app.application.ledgers import Reader
 from app.domain.cycle import Phase
 from app.domain.deployment import AnyScoring, MeasureWhatMatters, Rhythm, scoring_of
 from app.domain.errors import NotFound
-from app.domain.key_result import Cause, Choice
+from app.domain.key_result import Cause, Choice, TrackedBy
 from app.domain.measures import RUNGS, Measure, Rung
 from app.domain.objective import Outcome, Status
 from app.domain.scoring import check_in_due, forecast, roll_up, shown_health
@@ -62,6 +62,7 @@ class KeyResultView(Resource):
     measure: Measure
     weight: Number
     owner: OwnerView | None = Field(description="Where it differs from the objective's.")
+    tracked_by: str | None = Field(description="The source that its integration names.")
     removed: bool
     value: bool | Rung | Number | None
     progress: Figure
@@ -131,6 +132,7 @@ class CheckInView(View):
     recorded_at: datetime
     actor: str
     source: str
+    tracking: TrackedBy | None = Field(description="By hand, by the integration named, by a KPI.")
     position: int
     corrected_at: datetime | None = Field(description="When it was stated anew.")
     retracted: bool = Field(description="It counts no more, and stays to be seen.")
@@ -212,6 +214,7 @@ def check_in_view(row: CheckInRow) -> CheckInView:
         recorded_at=row.recorded_at,
         actor=row.actor,
         source=row.source,
+        tracking=row.tracking,
         position=row.position,
         corrected_at=row.corrected_at,
         retracted=row.retracted,
@@ -275,6 +278,7 @@ def _key_result(
         measure=row.measure,
         weight=row.weight,
         owner=owner,
+        tracked_by=row.tracked_by,
         removed=row.removed,
         # A reading of another kind, from before an amendment, tells nothing of this one.
         value=None if row.progress is None else _reading(row.value, row.measure),

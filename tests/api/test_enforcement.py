@@ -244,3 +244,32 @@ async def test_alignment_to_a_kind_of_goal_not_decided_is_refused(api: Api) -> N
     assert pointers(problem) == ["/target/kind"]
     made = await api.align(below, above["key_results"][0], "key_result")
     assert made["target_objective_id"] == above["id"]
+
+
+# Tracking ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("unnamed", "status"), [("refuse", 409), ("record_as_manual", 201)])
+async def test_a_source_that_nobody_named_is_refused_or_recorded_as_manual(
+    api: Api, unnamed: str, status: int
+) -> None:
+    await api.decide("tracking", mechanism="integration", unnamed_source=unnamed)
+    _, objective = await api.running()
+    (key_result,) = objective["key_results"]
+    path = f"/key-results/{key_result['id']}"
+    by_bridge = {"value": 120, "external": {"source": "metrics-bridge", "external_id": "1"}}
+    before = await api.head()
+    answer = await api.request("POST", f"{path}/check-ins", json=by_bridge)
+    assert answer.status_code == status
+    if status == 409:
+        problem = answer.json()
+        assert (problem["decision"], problem["rule"]) == ("tracking", "tracking.unnamed_source")
+        assert await api.head() == before
+    else:
+        assert answer.json()["tracking"] == "manual"
+
+    await api.patch(path, {"tracked_by": "metrics-bridge", "reason": "The bridge reports it."})
+    by_bridge["external"] = {"source": "metrics-bridge", "external_id": "2"}
+    told = await api.post(f"{path}/check-ins", by_bridge)
+    assert told["tracking"] == "integration"
+    assert (await api.check_in(key_result, value=130))["tracking"] == "manual"

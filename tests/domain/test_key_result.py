@@ -12,7 +12,7 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from app.domain.cycle import Phase
-from app.domain.deployment import StretchTargetCommit
+from app.domain.deployment import Deployment, StretchTargetCommit, Tracking
 from app.domain.errors import (
     AlreadyExists,
     DecisionRefuses,
@@ -53,7 +53,7 @@ from app.domain.key_result_commands import (
 from app.domain.measures import Baseline, Metric, Milestone, Told, progress
 from app.domain.objective import Status
 from app.domain.scoring import FORMULAS
-from app.domain.values import Health, Owner, OwnerKind
+from app.domain.values import ExternalRef, Health, Owner, OwnerKind
 from tests.domain.builders import (
     CHECK_IN,
     DEFAULTS,
@@ -97,11 +97,14 @@ def _on(kind: type[Any], phase: Phase = Phase.ACTIVE, **more: Any) -> Any:
         "objective": objective(),
         "cycle": cycle(phase),
     }
+    if kind is RecordCheckIn:
+        values["deployment"] = DEFAULTS
     return kind(**{**values, **more})
 
 
 def _say(occurred_at: datetime = NOW, **said: Any) -> RecordCheckIn:
-    extra = {name: said.pop(name) for name in ("phase", "objective") if name in said}
+    names = ("phase", "objective", "external", "deployment", "from_kpi")
+    extra = {name: said.pop(name) for name in names if name in said}
     return _on(  # type: ignore[no-any-return]
         RecordCheckIn,
         check_in_id=CHECK_IN,
@@ -129,6 +132,7 @@ def _said(
         terms=terms,
         progress=None if progress is None else Decimal(progress),
         last_word=tuple(a for a in ASPECTS if says(a)) if last_word is None else last_word,
+        tracking="manual",
         occurred_at=occurred_at,
     )
 
@@ -310,6 +314,38 @@ def test_a_clock_that_runs_ahead_does_not_silence_the_next_check_in() -> None:
     (event,) = given(KEY_RESULT_DRAFTED, event).when(_say(NOW, value=Decimal(130))).decide()
     assert isinstance(event, CheckInRecorded)
     assert "value" in event.last_word
+
+
+# Tracking ---------------------------------------------------------------------------------
+
+BRIDGE = ExternalRef(source="metrics-bridge", external_id="7")
+TRACKED = KEY_RESULT_DRAFTED.model_copy(
+    update={"terms": KEY_TERMS.model_copy(update={"tracked_by": "metrics-bridge"})}
+)
+STRICT = Deployment(tracking=Tracking(unnamed_source="refuse"))
+
+
+@pytest.mark.parametrize(
+    ("history", "more", "tracking"),
+    [
+        (TRACKED, {"external": BRIDGE, "deployment": STRICT}, "integration"),
+        (TRACKED, {"deployment": STRICT}, "manual"),
+        (KEY_RESULT_DRAFTED, {"external": BRIDGE}, "manual"),
+        (KEY_RESULT_DRAFTED, {"from_kpi": True, "deployment": STRICT}, "kpi"),
+    ],
+)
+def test_a_check_in_says_how_it_came(
+    history: KeyResultDrafted, more: dict[str, Any], tracking: str
+) -> None:
+    (event,) = given(history).when(_say(value=Decimal(120), **more)).decide()
+    assert isinstance(event, CheckInRecorded)
+    assert event.tracking == tracking
+
+
+def test_a_source_that_the_key_result_does_not_name_is_refused_where_that_is_decided() -> None:
+    other = _say(value=Decimal(120), external=BRIDGE, deployment=STRICT)
+    refusal = given(KEY_RESULT_DRAFTED).when(other).then_raises(DecisionRefuses, "by hand")
+    assert (refusal.facts["decision"], refusal.pointer) == ("tracking", "/external/source")
 
 
 # Correcting and retracting ----------------------------------------------------------------

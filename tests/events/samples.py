@@ -218,6 +218,7 @@ SAMPLES: list[Event] = [
         ),
         progress=Decimal("0.505"),
         last_word=("moment", "value", "confidence", "health"),
+        tracking="manual",
         occurred_at=NOW,
         external=EXTERNAL,
     ),

@@ -137,7 +137,7 @@ async def remove_key_result(
     tags=["check-ins"],
     status_code=201,
     response_model=CheckInView,
-    responses=declared(*WRITES, "wrong-kind", "outside-cycle"),
+    responses=declared(*WRITES, "wrong-kind", "outside-cycle", "decision-refuses"),
 )
 async def record_check_in(
     organization_id: UUID, key_result_id: UUID, body: CheckInBody, write: WriteCheckIns
