@@ -15,6 +15,7 @@ from app.api.middleware import BodyLimit, Envelope
 from app.api.routes import (
     access,
     alignments,
+    blockers,
     cycles,
     dependencies,
     deployment,
@@ -57,6 +58,7 @@ ROUTERS = (
     alignments.router,
     dependencies.router,
     lineage.router,
+    blockers.router,
     reviews.router,
     history.router,
     imports.router,

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.domain.access import Scope
+from app.domain.blocker import BlockerKind
 from app.domain.dependency import OtherSide
 from app.domain.deployment import Decision, Scoring
 from app.domain.key_result import CheckInTerms, KeyResultTerms, Weight
@@ -438,6 +439,30 @@ class SucceedBody(Body):
 class WhatIfBody(Body):
     model_config = _example(rules={"question": "scoring", "system": "radical_focus"})
     rules: Scoring
+
+
+class RaiseBlockerBody(Body):
+    model_config = _example(
+        kind="dependency",
+        what="The payment team has no one free before May.",
+        owner_id=f"{_ID}5",
+        next_action="Ask for one person for a week.",
+    )
+    kind: BlockerKind
+    what: Prose
+    owner_id: UUID
+    next_action: Prose
+
+
+class HandOverBlockerBody(Body):
+    model_config = _example(owner_id=f"{_ID}5", next_action="Decide on Monday.")
+    owner_id: UUID | None = None
+    next_action: Prose | None = None
+
+
+class ResolveBlockerBody(Body):
+    model_config = _example(how="They lent us Ben.")
+    how: Prose | None = None
 
 
 class SurveyBody(Body):

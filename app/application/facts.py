@@ -189,6 +189,11 @@ async def aligned(ledger: Ledger, objective_id: UUID) -> bool:
     return bool(await rows.select(AlignmentRow, stated, limit=1))
 
 
+async def cycle_of_key_result(ledger: Ledger, key_result_id: UUID) -> Cycle | None:
+    key_result: KeyResult | None = await ledger.state("key_result", key_result_id)
+    return None if key_result is None else await ledger.state("cycle", key_result.cycle_id)
+
+
 # The alignments of whole programmes are few, but a walk upwards must not be one query a step.
 _REACHES = """
 WITH RECURSIVE above (id) AS (
@@ -288,6 +293,7 @@ _FACTS: dict[str, Fact] = {
         key_results_held,
         draft_set,
         cycle_of_objective,
+        cycle_of_key_result,
         teams_of_objective,
         aligned,
         upstream,

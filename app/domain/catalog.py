@@ -11,6 +11,7 @@ from typing import Any, get_args
 from app.domain import (
     access,
     alignment,
+    blocker,
     coach,
     cycle,
     dependency,
@@ -47,6 +48,7 @@ MODULES: dict[ModuleType, tuple[Any, Any]] = {
     kpi: (kpi.KpiCommands, kpi.KpiEvents),
     alignment: (alignment.AlignmentCommands, alignment.AlignmentEvents),
     dependency: (dependency.DependencyCommands, dependency.DependencyEvents),
+    blocker: (blocker.BlockerCommands, blocker.BlockerEvents),
     survey: (survey.AnswerSurvey, survey.SurveyAnswered),
     reset: (reset.ResetCommands, ()),
 }

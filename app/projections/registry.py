@@ -8,6 +8,7 @@ from app.events.envelope import Recorded
 from app.projections import (
     alignments,
     api_keys,
+    blockers,
     check_ins,
     coaches,
     cycles,
@@ -40,6 +41,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     api_keys.projection,
     cycles.projection,
     reflections.projection,
+    blockers.projection,
     survey_answers.projection,
     objectives.projection,
     key_results.projection,

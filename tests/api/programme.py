@@ -250,6 +250,15 @@ class Api:
         body = {"person_id": person["id"], said: "We have looked at our plan."}
         return await self.post(f"/dependencies/{dependency['id']}:{word}", body)
 
+    async def block(self, key_result: Json, person: Json, what: str = "Nobody is free.") -> Json:
+        body = {
+            "kind": "resource",
+            "what": what,
+            "owner_id": person["id"],
+            "next_action": "Ask for one person.",
+        }
+        return await self.post(f"/key-results/{key_result['id']}/blockers", body, 201)
+
     async def score(self, key_result: Json, **said: Any) -> Json:
         path = f"/key-results/{key_result['id']}/score"
         return await self.put(path, {"comment": "As it went.", **said}, if_match="*")
@@ -271,6 +280,7 @@ class Api:
         above = await self.objective(cycle, team)
         alignment = await self.align(objective, above)
         dependency = await self.depend(objective, await self.team("Sales"))
+        blocker = await self.block(key_result, person)
         kpi = await self.kpi(team, 520)
         await self.decide("limits", max_objectives=2)
         key = await self.post("/api-keys", {"name": "Test", "scopes": ["read"]})
@@ -295,6 +305,7 @@ class Api:
             "dependency_id": dependency["id"],
             "key_id": key["id"],
             "kpi_id": kpi["id"],
+            "blocker_id": blocker["id"],
             "reflection_id": said["id"],
             "ended_cycle_id": ended["id"],
             "name": "not-found",

@@ -24,6 +24,7 @@ LISTS = {
     "dependency_id": "/dependencies",
     "key_id": "/api-keys",
     "kpi_id": "/kpis",
+    "blocker_id": "/blockers",
 }
 """Where the ids are found that fill the parameter of a path."""
 PAGED = {path.partition("?")[0] for path in LISTS.values()}

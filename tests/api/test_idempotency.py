@@ -125,6 +125,15 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     metric = objective["key_results"][0]
     told = await twice(f"/key-results/{metric['id']}/check-ins", {"value": 150, "confidence": 0.5})
     await twice(f"/check-ins/{told['id']}:retract", {"reason": "Of another report."})
+    stuck = {
+        "kind": "clarity",
+        "what": "Nobody knows who decides.",
+        "owner_id": person["id"],
+        "next_action": "Ask on Monday.",
+    }
+    blocker = await twice(f"/key-results/{metric['id']}/blockers", stuck)
+    await twice(f"/blockers/{blocker['id']}:hand-over", {"next_action": "Ask again."})
+    await twice(f"/blockers/{blocker['id']}:resolve", {"how": "Ada decides."})
     (unknown,) = measured["key_results"]
     await twice(f"/key-results/{unknown['id']}/check-ins", {"value": 9})
     await twice(f"/key-results/{unknown['id']}:succeed", {"title": "Days to 4", "target": 4})

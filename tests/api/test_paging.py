@@ -41,6 +41,7 @@ async def crowd(http: httpx.AsyncClient, operator_key: str) -> Stage:
         await api.align({"id": ids["objective_id"]}, above)
         await api.depend({"id": ids["objective_id"]}, await api.team(f"Other team {number}"))
         await api.check_in({"id": ids["key_result_id"]}, value=160 + number)
+        await api.block({"id": ids["key_result_id"]}, {"id": ids["person_id"]}, f"{number}")
         draft = {"title": f"Key result {number}", "measure": METRIC}
         await api.post(f"/objectives/{ids['objective_id']}/key-results", draft)
     for _ in range(2):
@@ -84,6 +85,7 @@ def test_every_list_is_paged() -> None:
         "list_check_ins",
         "list_alignments",
         "list_dependencies",
+        "list_blockers",
         "get_cycle_history",
         "list_events",
         "list_api_keys",

@@ -15,6 +15,7 @@ _MAKES_A_STREAM = {
     "form_team",
     "schedule_workshop",
     "answer_survey",
+    "raise_blocker",
     "designate_coach",
     "plan_cycle",
     "plan_cycles",

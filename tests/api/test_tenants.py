@@ -71,6 +71,7 @@ async def test_another_organization_is_answered_like_one_that_does_not_exist(
         "check_in_id",
         "alignment_id",
         "dependency_id",
+        "blocker_id",
         "key_id",
         "kpi_id",
     )

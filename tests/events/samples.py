@@ -8,6 +8,7 @@ from decimal import Decimal
 from app.domain import (
     access,
     alignment,
+    blocker,
     coach,
     cycle,
     dependency,
@@ -59,6 +60,8 @@ KPI_TERMS = kpi_terms.KpiTerms(
     healthy=kpi_terms.HealthyRange(low=Decimal(500)),
 )
 WORKSHOP = uid(55)
+
+BLOCKER = {"blocker_id": uid(72), "key_result_id": KEY_IDS["key_result_id"], "cycle_id": CYCLE}
 
 SAMPLES: list[Event] = [
     organization.OrganizationFounded(organization_id=ORG, name="Harbour", external=EXTERNAL),
@@ -289,6 +292,15 @@ SAMPLES: list[Event] = [
         standing=key_result.Standing(),
     ),
     key_result.KeyResultSucceeded(**KEY_IDS, successor_id=uid(70)),
+    blocker.BlockerRaised(
+        **BLOCKER,
+        kind=blocker.BlockerKind.DEPENDENCY,
+        what="Nobody is free before May.",
+        owner_id=PERSON,
+        next_action="Ask for one person.",
+    ),
+    blocker.BlockerHandedOver(**BLOCKER, owner_id=uid(73), next_action="Decide on Monday."),
+    blocker.BlockerResolved(**BLOCKER, how="They lent us Ben."),
     survey.SurveyAnswered(
         answer_id=uid(71),
         cycle_id=CYCLE,
