@@ -88,10 +88,11 @@ def consequence(answer: AnyAnswer) -> str:
                 f"against {_percent(answer.target_share)}."
             )
         case PerformanceReviews():
-            return (
-                f"OKRs are {answer.link} with regard to performance reviews. It is recorded and "
-                "shown; reads are not narrowed by it yet."
-            )
+            return {
+                "decoupled": "Scores are withheld from a performance review, which is told why.",
+                "informs": "A performance review sees scores, as one thing among others.",
+                "coupled": "A performance review sees scores, and rests on them.",
+            }[answer.link]
         case QualityChecks():
             return (
                 f"Drafts are checked in {answer.language}; {len(answer.severities)} rule(s) have "

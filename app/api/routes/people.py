@@ -17,7 +17,8 @@ from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.person import RecordDeparture, RegisterPerson
 from app.projections.people import PersonRow
-from app.queries import programme
+from app.queries import person_review, programme
+from app.queries.person_review import PersonReviewView
 from app.queries.programme import PersonView
 from app.queries.views import Page
 
@@ -83,3 +84,14 @@ async def record_departure(organization_id: UUID, person_id: UUID, write: WriteP
 
     command = RecordDeparture(person_id=person_id)
     return await write.apply(command, programme.person, person_id)
+
+
+@router.get(
+    "/{person_id:id}/review",
+    operation_id="get_person_review",
+    response_model=PersonReviewView,
+    responses=READING,
+)
+async def get_person_review(organization_id: UUID, person_id: UUID, read: ReadState) -> Response:
+    """What a performance review may see: scores are withheld where reviews are decoupled."""
+    return await read(person_review.review, person_id)
