@@ -2,7 +2,7 @@
 
 Against a running server, with an operator's key:
 
-    python examples/year.py http://127.0.0.1:8000 okr_live_...
+    .venv/bin/python examples/year.py http://127.0.0.1:8000 okr_live_...
 
 Three organisations are founded, one for each scoring system. Each takes the ten decisions, holds
 its workshops, and walks through the quarters of 2025 with every kind of key result. It prints where

@@ -24,7 +24,6 @@ from app.domain.errors import (
 )
 from app.domain.key_result import CheckInRecorded, CheckInTerms, KeyResultDrafted, KeyResultTerms
 from app.domain.kpi import (
-    FocusKpi,
     Kpi,
     KpiFocused,
     KpiLeftRange,
@@ -34,6 +33,9 @@ from app.domain.kpi import (
     KpiReturnedToRange,
     KpiRevised,
     ReadingRecorded,
+)
+from app.domain.kpi_commands import (
+    FocusKpi,
     RecordReading,
     RegisterKpi,
     RetireKpi,

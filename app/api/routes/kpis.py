@@ -24,7 +24,14 @@ from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
-from app.domain.kpi import FocusKpi, RecordReading, RegisterKpi, RetireKpi, ReturnKpi, ReviseKpi
+from app.domain.kpi_commands import (
+    FocusKpi,
+    RecordReading,
+    RegisterKpi,
+    RetireKpi,
+    ReturnKpi,
+    ReviseKpi,
+)
 from app.domain.kpi_terms import KpiTerms
 from app.projections.kpi_readings import KpiReadingRow
 from app.projections.kpis import KpiRow
