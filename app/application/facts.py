@@ -16,7 +16,7 @@ from app.domain.alignment import Upstream
 from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle, Phase
 from app.domain.key_result import KeyResult
-from app.domain.objective import Objective, Outcome, Status
+from app.domain.objective import Objective, Status
 from app.domain.quality import DraftSet
 from app.domain.readiness import Preparation
 from app.domain.reset import Goal, KeyResultChoice
@@ -107,12 +107,7 @@ async def preparation(ledger: Ledger, _: object) -> Preparation:
 
 async def owner_level(ledger: Ledger, owner: Owner | None) -> Level | None:
     """The level of an owner; None when it is unknown, disbanded or gone."""
-    if owner is None:
-        return None
-    if owner.kind is OwnerKind.PERSON:
-        return Level.INDIVIDUAL if await person_known(ledger, owner.id) else None
-    team = await ledger.state("team", owner.id)
-    return team.level if team is not None and team.active else None
+    return await draft_sets.level_of(await ledger.rows(), owner)
 
 
 async def external(ledger: Ledger, key: tuple[ExternalRef | None, str]) -> UUID | None:
@@ -149,9 +144,7 @@ async def open_goals_of_team(ledger: Ledger, team_id: UUID) -> int:
 async def objectives_held(ledger: Ledger, key: tuple[Owner, UUID]) -> int:
     """How many objectives an owner has in a cycle, the abandoned ones left out."""
     owner, cycle_id = key
-    rows = await ledger.rows()
-    owned = {"cycle_id": cycle_id, "owner_kind": owner.kind, "owner_id": owner.id}
-    return sum(row.outcome != Outcome.ABANDONED for row in await rows.select(ObjectiveRow, owned))
+    return await draft_sets.held(await ledger.rows(), owner, cycle_id) or 0
 
 
 async def key_results_held(ledger: Ledger, objective_id: UUID) -> int:

@@ -63,7 +63,7 @@ class Ledgers:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
         self._states = States()
-        self._replays: OrderedDict[tuple[UUID, int], MemoryRows] = OrderedDict()
+        self._replays: OrderedDict[tuple[UUID, UUID], MemoryRows] = OrderedDict()
 
     async def write(
         self,
@@ -174,22 +174,25 @@ class Ledgers:
                         pointer="as_of",
                     )
                 position = as_of
-                moment = await store.recorded_at(conn, org_id, position)
             else:
                 # A client's clock may run a little ahead of the database's.
                 if as_of > head.at + timedelta(seconds=5):
                     raise OutsideLedger("as_of lies in the future.", pointer="as_of")
-                position, moment = await store.position_at(conn, org_id, as_of), as_of
+                position = await store.position_at(conn, org_id, as_of)
                 if position == 0:
                     raise OutsideLedger(
                         "as_of lies before the organisation was founded.", pointer="as_of"
                     )
-            past = await self._past(conn, org_id, position)
+            event_id, recorded_at = await store.event_at(conn, org_id, position)
+            moment = as_of if isinstance(as_of, datetime) else recorded_at
+            past = await self._past(conn, org_id, position, event_id)
             yield Reader(conn, org_id, past, present, position, moment, is_past=True)
 
-    async def _past(self, conn: Connection, org_id: UUID, position: int) -> MemoryRows:
-        """What was true at a position never changes, so a replay may be kept."""
-        key = (org_id, position)
+    async def _past(
+        self, conn: Connection, org_id: UUID, position: int, event_id: UUID
+    ) -> MemoryRows:
+        """What was true when an event was recorded never changes, so a replay may be kept."""
+        key = (org_id, event_id)
         if key not in self._replays:
             self._replays[key] = await replay(conn, org_id, up_to=position)
             if len(self._replays) > _REPLAYS_KEPT:

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.application.facts import look_up
-from app.application.states import States
+from app.application.states import Kept, States
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
 from app.events import store
@@ -63,22 +63,41 @@ class UnitOfWork:
 
     async def states(self, category: str, ids: Sequence[UUID]) -> list[Any]:
         """The states of several aggregates of one category, in one round trip."""
-        wanted = {id: Stream(category, id) for id in ids}
-        known = {
-            id: self._known.get(self.org_id, stream)
-            for id, stream in wanted.items()
-            if stream not in self._states
-        }
-        if known:
-            versions = {id: version for id, (_, version) in known.items()}
-            news = await store.read_streams(self.conn, self.org_id, category, versions)
-            for id, (state, version) in known.items():
-                # What this transaction appends is never read back: it is in `_states` already.
-                state = STREAMS[category].fold([e.event for e in news[id]], onto=state)
-                version += len(news[id])
-                self._states[wanted[id]] = (state, version)
-                self._known.keep(self.org_id, wanted[id], state, version)
-        return [self._states[Stream(category, id)][0] for id in ids]
+        streams = [Stream(category, id) for id in ids]
+        # What this transaction appends is never read back: it is in `_states` already.
+        unread = [stream for stream in streams if stream not in self._states]
+        lost = await self._read(category, unread, with_kept=True)
+        await self._read(category, lost, with_kept=False)
+        return [self._states[stream][0] for stream in streams]
+
+    async def _read(
+        self, category: str, streams: Sequence[Stream], *, with_kept: bool
+    ) -> list[Stream]:
+        """Fold streams, onto what is kept of them if so; answers with those it does not fit."""
+        if not streams:
+            return []
+        found = {stream: self._known.get(self.org_id, stream) for stream in streams}
+        kept = {stream: one if with_kept else None for stream, one in found.items()}
+        # From the last event that was folded, to see that it is still the same.
+        since = {stream.id: one.version - 1 if one else 0 for stream, one in kept.items()}
+        read = await store.read_streams(self.conn, self.org_id, category, since)
+        lost = []
+        for stream, one in kept.items():
+            events = read[stream.id]
+            if one is not None:
+                if not events or events[0].event_id != one.event_id:
+                    lost.append(stream)
+                    continue
+                del events[0]
+            state = STREAMS[category].fold(
+                [recorded.event for recorded in events], onto=one and one.state
+            )
+            version = (one.version if one else 0) + len(events)
+            self._states[stream] = (state, version)
+            if events:
+                fresh = Kept(state, version, events[-1].event_id)
+                self._known.keep(self.org_id, stream, fresh)
+        return lost
 
     async def _load(self, stream: Stream) -> tuple[Any, int]:
         if stream not in self._states:

@@ -191,14 +191,16 @@ async def position_at(conn: Connection, org_id: UUID, moment: datetime) -> int:
     return int(position or 0)
 
 
-async def recorded_at(conn: Connection, org_id: UUID, position: int) -> datetime:
-    """When the event at a position was recorded. Raises LedgerMissing beyond the head."""
-    moment = await conn.fetchval(
-        "SELECT recorded_at FROM events WHERE org_id = $1 AND position = $2", org_id, position
+async def event_at(conn: Connection, org_id: UUID, position: int) -> tuple[UUID, datetime]:
+    """The id of the event at a position, and when it was recorded. Raises LedgerMissing."""
+    row = await conn.fetchrow(
+        "SELECT event_id, recorded_at FROM events WHERE org_id = $1 AND position = $2",
+        org_id,
+        position,
     )
-    if moment is None:
+    if row is None:
         raise LedgerMissing(position)
-    return _utc(moment)
+    return row["event_id"], _utc(row["recorded_at"])
 
 
 def _select(org_id: UUID, wanted: Filter) -> tuple[str, list[Any]]:

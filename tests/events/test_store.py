@@ -138,7 +138,8 @@ async def test_a_moment_leads_to_the_last_position_recorded_by_then(
         before = event.recorded_at - timedelta(microseconds=1)
         assert await store.position_at(conn, founded, before) == 1
         assert await store.position_at(conn, founded, before - timedelta(days=1)) == 0
-        assert await store.recorded_at(conn, founded, 2) == event.recorded_at
+        told = (event.event_id, event.recorded_at)
+        assert await store.event_at(conn, founded, 2) == told
 
 
 async def test_recorded_times_never_run_backwards(

@@ -1,0 +1,55 @@
+"""What is kept between transactions is never believed against the ledger."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from app.application.ledgers import Ledgers
+from app.application.unit_of_work import UnitOfWork
+from app.domain.messages import Command
+from app.domain.team import FormTeam, RenameTeam
+from app.events.envelope import Meta, Recorded
+
+
+async def _do(ledgers: Ledgers, org_id: UUID, command: Command) -> list[Recorded]:
+    async def work(unit: UnitOfWork) -> list[Recorded]:
+        return await unit.execute(command)
+
+    return await ledgers.run(org_id, Meta("operator/test", "test", uuid7()), work)
+
+
+async def test_another_process_is_heard_of_what_it_appended(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    other, team = Ledgers(ledgers.pool), uuid7()
+    await _do(ledgers, founded, FormTeam(team_id=team, name="One"))
+    for writer, name, version in ((other, "Two", 2), (ledgers, "Three", 3), (other, "Four", 4)):
+        (renamed,) = await _do(writer, founded, RenameTeam(team_id=team, name=name))
+        assert renamed.version == version
+    assert await _do(ledgers, founded, RenameTeam(team_id=team, name="Four")) == []
+
+
+async def test_a_ledger_that_lost_its_last_events_is_believed_and_not_what_was_kept(
+    ledgers: Ledgers, founded: UUID, owner: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """As after a restore, or the promotion of a standby that was behind."""
+    team = uuid7()
+    await _do(ledgers, founded, FormTeam(team_id=team, name="One"))
+    (lost,) = await _do(ledgers, founded, RenameTeam(team_id=team, name="Two"))
+    # What was kept is brought up to the event that will be lost.
+    assert await _do(ledgers, founded, RenameTeam(team_id=team, name="Two")) == []
+    async with owner.transaction():
+        await owner.execute("ALTER TABLE events DISABLE TRIGGER USER")
+        await owner.execute(
+            "DELETE FROM events WHERE org_id = $1 AND position = $2", founded, lost.position
+        )
+        await owner.execute("ALTER TABLE events ENABLE TRIGGER USER")
+        await owner.execute(
+            "UPDATE ledgers SET head = $2 WHERE org_id = $1", founded, lost.position - 1
+        )
+        await owner.execute("UPDATE teams SET name = 'One', version = 1 WHERE org_id = $1", founded)
+    (again,) = await _do(ledgers, founded, RenameTeam(team_id=team, name="Two"))
+    assert (again.position, again.version) == (lost.position, 2)
