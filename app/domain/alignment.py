@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never
 from uuid import UUID
 
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment
 from app.domain.errors import AlignmentLoop, AlreadyExists, DecisionRefuses, InvalidState, NotFound
@@ -24,8 +25,12 @@ class AlignmentEvent(Event, stream="alignment", key="alignment_id"):
     cycle_id: UUID
 
 
-class AlignmentAgreed(AlignmentEvent, type="alignment.agreed"):
-    """`target_objective_id` is the target itself, or the objective of the target key result."""
+class AlignmentAgreed(AlignmentEvent, type="alignment.agreed", version=2):
+    """`target_objective_id` is the target itself, or the objective of the target key result.
+
+    `previous_id` leads to the agreement of the cycle before that a reset took over; nobody is said
+    to have agreed anew. Version 1 knew none.
+    """
 
     objective_id: UUID
     target: Target
@@ -33,6 +38,7 @@ class AlignmentAgreed(AlignmentEvent, type="alignment.agreed"):
     rationale: Prose
     why_now: Prose | None = None
     agreed_by: tuple[UUID, ...] = ()
+    previous_id: UUID | None = None
 
 
 class AlignmentWithdrawn(AlignmentEvent, type="alignment.withdrawn"):
@@ -49,13 +55,14 @@ AlignmentEvents = AlignmentAgreed | AlignmentWithdrawn
 class Alignment:
     alignment_id: UUID
     cycle_id: UUID
+    objective_id: UUID
     withdrawn: bool = False
 
 
 def evolve(state: Alignment | None, event: AlignmentEvents) -> Alignment | None:
     match event:
         case AlignmentAgreed():
-            return Alignment(event.alignment_id, event.cycle_id)
+            return Alignment(event.alignment_id, event.cycle_id, event.objective_id)
         case AlignmentWithdrawn():
             return state and replace(state, withdrawn=True)
         case _:
@@ -104,11 +111,17 @@ class AlignObjective(AlignmentCommand):
     unknown_people: tuple[UUID, ...] = looked_up("unknown_people", lambda _, c: c.agreed_by)
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
 
+    def concerns(self, state: Alignment | None) -> tuple[Concern, ...]:
+        return (Concern("objective", self.objective_id),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawAlignment(AlignmentCommand):
     reason: str
     cycle: Cycle | None = looked_up("cycle", lambda a, _: a and a.cycle_id)
+
+    def concerns(self, state: Alignment | None) -> tuple[Concern, ...]:
+        return (Concern("objective", state.objective_id if state else None),)
 
 
 AlignmentCommands = AlignObjective | WithdrawAlignment

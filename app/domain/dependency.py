@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import ClassVar, Literal, assert_never
 from uuid import UUID
 
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
-from app.domain.errors import InvalidState, NotFound, Refusal
+from app.domain.errors import AlreadyExists, InvalidState, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.objective import Objective, Status
-from app.domain.values import Day, OwnerKind, Prose, Value
+from app.domain.values import Day, ExternalRef, OwnerKind, Prose, Value
 
 
 class DependencyStatus(StrEnum):
@@ -52,8 +53,12 @@ class DependencyEvent(Event, stream="dependency", key="dependency_id"):
     cycle_id: UUID
 
 
-class DependencyDeclared(DependencyEvent, type="dependency.declared"):
-    """`on_team_id` is the other team; null where an objective of a person is depended on."""
+class DependencyDeclared(DependencyEvent, type="dependency.declared", version=2):
+    """`on_team_id` is the other team; null where an objective of a person is depended on.
+
+    `previous_id` leads to what was declared in the cycle before, where a reset took it over.
+    Version 1 knew none, and no external id.
+    """
 
     objective_id: UUID
     on: OtherSide
@@ -61,6 +66,8 @@ class DependencyDeclared(DependencyEvent, type="dependency.declared"):
     needed: Prose
     needed_by: Day
     risk_owner_id: UUID | None = None
+    previous_id: UUID | None = None
+    external: ExternalRef | None = None
 
 
 class DependencyAccepted(DependencyEvent, type="dependency.accepted"):
@@ -71,6 +78,12 @@ class DependencyAccepted(DependencyEvent, type="dependency.accepted"):
 class DependencyDeclined(DependencyEvent, type="dependency.declined"):
     person_id: UUID
     reason: Prose
+
+
+class DependencyPassedOn(DependencyEvent, type="dependency.passed_on"):
+    """The objective depended on was handed over: its new owner has not answered yet."""
+
+    on_team_id: UUID | None = None
 
 
 class DependencyDelivered(DependencyEvent, type="dependency.delivered"):
@@ -85,6 +98,7 @@ DependencyEvents = (
     DependencyDeclared
     | DependencyAccepted
     | DependencyDeclined
+    | DependencyPassedOn
     | DependencyDelivered
     | DependencyWithdrawn
 )
@@ -97,6 +111,8 @@ DependencyEvents = (
 class Dependency:
     dependency_id: UUID
     cycle_id: UUID
+    objective_id: UUID
+    on: OtherSide
     status: DependencyStatus = DependencyStatus.OPEN
 
     def allow(self, command: object, *statuses: DependencyStatus) -> None:
@@ -109,13 +125,15 @@ class Dependency:
 
 def evolve(state: Dependency | None, event: DependencyEvents) -> Dependency:
     if isinstance(event, DependencyDeclared):
-        return Dependency(event.dependency_id, event.cycle_id)
+        return Dependency(event.dependency_id, event.cycle_id, event.objective_id, event.on)
     assert state is not None, "a dependency's stream starts with dependency.declared"
     match event:
         case DependencyAccepted():
             return replace(state, status=DependencyStatus.ACCEPTED)
         case DependencyDeclined():
             return replace(state, status=DependencyStatus.DECLINED)
+        case DependencyPassedOn():
+            return replace(state, status=DependencyStatus.OPEN)
         case DependencyDelivered():
             return replace(state, status=DependencyStatus.DELIVERED)
         case DependencyWithdrawn():
@@ -136,10 +154,15 @@ class DependencyCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.dependency_id)
 
+    def concerns(self, state: Dependency | None) -> tuple[Concern, ...]:
+        """The other side, whose word it is."""
+        return (Concern(state.on.kind, state.on.id) if state else Concern("objective"),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclareDependency(DependencyCommand):
-    """Raises NotFound (objective, other side, risk owner), InvalidState, Refusal (one's own team).
+    """Raises AlreadyExists, NotFound (objective, other side, risk owner), InvalidState, Refusal
+    (one's own team).
 
     `own_teams` are the team that owns the objective, or those that its owner belongs to; `other`
     and `other_cycle` are of the objective depended on, None when a team is.
@@ -150,6 +173,7 @@ class DeclareDependency(DependencyCommand):
     needed: str
     needed_by: date
     risk_owner_id: UUID | None = None
+    external: ExternalRef | None = None
     objective: Objective | None = looked_up("objective", lambda _, c: c.objective_id)
     cycle: Cycle | None = looked_up("cycle_of_objective", lambda _, c: c.objective_id)
     own_teams: frozenset[UUID] = looked_up("teams_of_objective", lambda _, c: c.objective_id)
@@ -159,6 +183,10 @@ class DeclareDependency(DependencyCommand):
         "cycle_of_objective", lambda _, c: _id_of(c.on, "objective")
     )
     risk_owner_known: bool = looked_up("person_known", lambda _, c: c.risk_owner_id)
+    existing: UUID | None = looked_up("external", lambda _, c: (c.external, "dependency"))
+
+    def concerns(self, state: Dependency | None) -> tuple[Concern, ...]:
+        return (Concern("objective", self.objective_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +224,9 @@ class WithdrawDependency(DependencyCommand):
     reason: str
     cycle: Cycle | None = looked_up("cycle", lambda d, _: d and d.cycle_id)
 
+    def concerns(self, state: Dependency | None) -> tuple[Concern, ...]:
+        return (Concern("objective", state.objective_id if state else None),)
+
 
 DependencyCommands = (
     DeclareDependency
@@ -231,6 +262,8 @@ def _other_team(command: DeclareDependency) -> UUID | None:
 
 
 def _declare(command: DeclareDependency) -> DependencyDeclared:
+    if command.existing is not None:
+        raise AlreadyExists("dependency", command.existing)
     objective, cycle = command.objective, command.cycle
     if objective is None or cycle is None:
         raise NotFound("objective", command.objective_id)
@@ -255,6 +288,7 @@ def _declare(command: DeclareDependency) -> DependencyDeclared:
         needed=command.needed,
         needed_by=command.needed_by,
         risk_owner_id=command.risk_owner_id,
+        external=command.external,
     )
 
 

@@ -8,6 +8,7 @@ What may happen next is decided in `kpi_commands`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -73,7 +74,7 @@ class KpiReturnedToRange(KpiEvent, type="kpi.returned_to_range"):
 
 
 class KpiFocused(KpiEvent, type="kpi.focused"):
-    """The KPI became a key result."""
+    """The KPI became a key result, or its focus went on to the successor of the one it fed."""
 
     key_result_id: UUID
     objective_id: UUID
@@ -135,6 +136,19 @@ class Kpi:
     def is_latest(self, occurred_at: datetime) -> bool:
         """Whether a reading of that moment is the latest: none before is of a later one."""
         return self.latest is None or self.latest.occurred_at <= occurred_at
+
+
+def returned(kpis: Iterable[Kpi], reason: str) -> Iterator[KpiReturned]:
+    """These KPIs are health metrics again: no key result that is closed is fed by one."""
+    for kpi in kpis:
+        if kpi.focus is not None:
+            yield KpiReturned(
+                kpi_id=kpi.kpi_id,
+                key_result_id=kpi.focus.key_result_id,
+                objective_id=kpi.focus.objective_id,
+                cycle_id=kpi.focus.cycle_id,
+                reason=reason,
+            )
 
 
 def evolve(state: Kpi | None, event: KpiEvents) -> Kpi:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import ClassVar, assert_never
 from uuid import UUID
 
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment
 from app.domain.errors import (
@@ -56,6 +57,9 @@ class KpiCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.kpi_id)
 
+    def concerns(self, state: Kpi | None) -> tuple[Concern, ...]:
+        return (Concern.of(state.terms.owner) if state else Concern("team"),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterKpi(KpiCommand):
@@ -65,6 +69,9 @@ class RegisterKpi(KpiCommand):
     external: ExternalRef | None = None
     owner_level: Level | None = looked_up("owner_level", lambda _, c: c.terms.owner)
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "kpi"))
+
+    def concerns(self, state: Kpi | None) -> tuple[Concern, ...]:
+        return (Concern.of(self.terms.owner),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +136,10 @@ class FocusKpi(KpiCommand):
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
     owner_level: Level | None = looked_up("owner_level", lambda _, c: c.owner)
     held: int = looked_up("key_results_held", lambda _, c: c.objective_id)
+
+    def concerns(self, state: Kpi | None) -> tuple[Concern, ...]:
+        """The objective's, which gets another key result."""
+        return (Concern("objective", self.objective_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

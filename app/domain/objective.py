@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar, assert_never
 from uuid import UUID
 
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment, Enforcement
 from app.domain.errors import (
@@ -21,10 +22,13 @@ from app.domain.errors import (
     ReasonMissing,
     Refusal,
 )
+from app.domain.kpi import Kpi, returned
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.quality import DraftSet, guard
 from app.domain.scoring import lacks_levels
 from app.domain.values import ExternalRef, Finding, Level, Line, Origin, Owner, Prose, Value
+
+ABANDONED = "The objective of its key result was abandoned."
 
 
 class Status(StrEnum):
@@ -71,6 +75,15 @@ class ObjectiveRevised(ObjectiveEvent, type="objective.revised"):
     reason: Prose | None = None
 
 
+class ObjectiveHandedOver(ObjectiveEvent, type="objective.handed_over"):
+    """It is another one's from now on; its key results stay whose they are said to be."""
+
+    previous_owner: Owner
+    owner: Owner
+    reason: Prose
+    warnings: tuple[Finding, ...] = ()
+
+
 class ObjectiveProposed(ObjectiveEvent, type="objective.proposed"):
     pass
 
@@ -93,6 +106,7 @@ class ObjectiveClosed(ObjectiveEvent, type="objective.closed"):
 ObjectiveEvents = (
     ObjectiveDrafted
     | ObjectiveRevised
+    | ObjectiveHandedOver
     | ObjectiveProposed
     | ObjectiveCommitted
     | ObjectiveResultReported
@@ -129,6 +143,8 @@ def evolve(state: Objective | None, event: ObjectiveEvents) -> Objective:
     match event:
         case ObjectiveRevised():
             return replace(state, terms=event.terms)
+        case ObjectiveHandedOver():
+            return replace(state, owner=event.owner)
         case ObjectiveProposed():
             return replace(state, status=Status.PROPOSED)
         case ObjectiveCommitted():
@@ -153,6 +169,9 @@ class ObjectiveCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.objective_id)
 
+    def concerns(self, state: Objective | None) -> tuple[Concern, ...]:
+        return (Concern("objective", self.objective_id),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftObjective(ObjectiveCommand):
@@ -172,6 +191,9 @@ class DraftObjective(ObjectiveCommand):
     owner_level: Level | None = looked_up("owner_level", lambda _, c: c.owner)
     held: int = looked_up("objectives_held", lambda _, c: (c.owner, c.cycle_id))
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "objective"))
+
+    def concerns(self, state: Objective | None) -> tuple[Concern, ...]:
+        return (Concern.of(self.owner),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +234,13 @@ class ReportResult(ObjectiveCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbandonObjective(ObjectiveCommand):
+    """KPIs in focus on its key results are health metrics again."""
+
     reason: str
     cycle: Cycle | None = looked_up("cycle", lambda o, _: o and o.cycle_id)
+    kpis: tuple[Kpi, ...] = looked_up(
+        "kpis_in_focus", lambda _, c: {"objective_id": c.objective_id}
+    )
 
 
 ObjectiveCommands = (
@@ -316,7 +343,7 @@ def _draft(command: DraftObjective) -> ObjectiveDrafted:
     )
 
 
-def decide(state: Objective | None, command: ObjectiveCommands) -> list[ObjectiveEvents]:
+def decide(state: Objective | None, command: ObjectiveCommands) -> list[Event]:
     if isinstance(command, DraftObjective):
         return [_draft(command)]
     if state is None:
@@ -366,7 +393,8 @@ def decide(state: Objective | None, command: ObjectiveCommands) -> list[Objectiv
         case AbandonObjective():
             cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE, Phase.SCORING)
             state.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
-            return [ObjectiveClosed(**ids, outcome=Outcome.ABANDONED, reason=command.reason)]
+            abandoned = ObjectiveClosed(**ids, outcome=Outcome.ABANDONED, reason=command.reason)
+            return [*returned(command.kpis, ABANDONED), abandoned]
         case _:
             assert_never(command)
 

@@ -23,6 +23,7 @@ from app.domain.cycle import (
     CycleRescheduled,
     Phase,
     check_length,
+    check_parent,
     check_within,
 )
 from app.domain.deployment import Cadence, Deployment
@@ -85,19 +86,26 @@ def _by_cadence(
     decided: Deployment, levels: Sequence[Level] | None
 ) -> dict[Cadence, tuple[Level, ...]]:
     """The levels asked for, or all that are decided, by their cadence."""
-    owners = decided.levels.owners
     found: dict[Cadence, tuple[Level, ...]] = {}
-    for level in dict.fromkeys(owners if levels is None else levels):
+    wanted = tuple(dict.fromkeys(decided.levels.owners if levels is None else levels))
+    check_levels(decided, wanted, "/levels")
+    for level in wanted:
+        cadence = rhythm_of(decided.cadence, level)
+        found[cadence] = (*found.get(cadence, ()), level)
+    return found
+
+
+def check_levels(decided: Deployment, levels: Sequence[Level], pointer: str) -> None:
+    """Raise DecisionRefuses for a level at which no OKRs are set."""
+    owners = decided.levels.owners
+    for level in levels:
         if level not in owners:
             raise DecisionRefuses(
                 "levels",
                 "levels.owner",
                 f"No OKRs are set at the level {level} ({', '.join(owners)} were decided).",
-                pointer="/levels",
+                pointer=pointer,
             )
-        cadence = rhythm_of(decided.cadence, level)
-        found[cadence] = (*found.get(cadence, ()), level)
-    return found
 
 
 # Commands ----------------------------------------------------------------------------------
@@ -107,7 +115,8 @@ def _by_cadence(
 class PlanCycles(Command):
     """Plan a year's cycles: `ids` holds a fresh one for each of `year_plan`, in its order.
 
-    Raises Refusal where a cycle of the same level is there for some of the days.
+    `parent_id` names a cycle that was planned before, to hold these. Raises NotFound, and Refusal
+    where they do not fit in it, or a cycle of the same level is there for some of the days.
     """
 
     category: ClassVar[str] = "cycle"
@@ -117,7 +126,9 @@ class PlanCycles(Command):
     starts_on: date | None = None
     levels: tuple[Level, ...] | None = None
     with_year: bool = False
+    parent_id: UUID | None = None
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
+    parent: Cycle | None = looked_up("cycle", lambda _, c: c.parent_id)
     others: tuple[Cycle, ...] = looked_up("cycles_not_cancelled", lambda _, c: None)
 
     @property
@@ -166,11 +177,20 @@ def _plan_year(command: PlanCycles) -> list[CycleEvents]:
         levels=command.levels,
         with_year=command.with_year,
     )
-    holder = command.ids[0] if drafts[0].holds else None
+    if drafts[0].holds and command.parent_id is not None:
+        raise Refusal(
+            "A year cycle is planned here itself, and holds the others: leave out parent_id, or "
+            "plan the levels of a shorter cadence only, without with_year.",
+            pointer="/parent_id",
+        )
+    holder = command.ids[0] if drafts[0].holds else command.parent_id
     events: list[CycleEvents] = []
     for draft, cycle_id in zip(drafts, command.ids, strict=True):
         name, starts_on, ends_on = draft.period
-        _check_free(starts_on, ends_on, draft.levels, command.others, f"{name!r}", "/year")
+        if command.parent_id is not None:
+            parent_id, parent = command.parent_id, command.parent
+            check_parent(parent_id, parent, starts_on, ends_on, "/parent_id")
+        check_free(starts_on, ends_on, draft.levels, command.others, f"{name!r}", "/year")
         events.append(
             CyclePlanned(
                 cycle_id=cycle_id,
@@ -185,13 +205,14 @@ def _plan_year(command: PlanCycles) -> list[CycleEvents]:
     return events
 
 
-def _check_free(
+def check_free(
     starts_on: date,
     ends_on: date,
     levels: tuple[Level, ...],
     others: Sequence[Cycle],
     what: str,
     pointer: str,
+    instead: str = "use that one, or cancel it first",
 ) -> None:
     """Raise Refusal where another cycle has some of these days for a level of these.
 
@@ -206,7 +227,7 @@ def _check_free(
                 f"{what} ({starts_on} to {ends_on}) overlaps {other.name!r} "
                 f"({other.starts_on} to {other.ends_on}), which is there"
                 f"{' for ' + ' and '.join(shared) if shared else ''} already; "
-                "use that one, or cancel it first.",
+                f"{instead}.",
                 pointer=pointer,
                 existing_id=str(other.cycle_id),
             )
@@ -231,7 +252,7 @@ def _reschedule(state: Cycle, command: RescheduleCycle) -> list[CycleEvents]:
             )
     if state.levels:
         beside = [other for other in command.others if other.cycle_id != state.cycle_id]
-        _check_free(starts_on, ends_on, state.levels, beside, f"{state.name!r}", pointer)
+        check_free(starts_on, ends_on, state.levels, beside, f"{state.name!r}", pointer)
     return [
         CycleRescheduled(
             cycle_id=state.cycle_id,

@@ -1,7 +1,8 @@
 """The end of a cycle: close it, or reset it into the next one.
 
 One command reaches over every goal of the cycle: it scores what is unscored, records what becomes
-of each key result, closes the objectives, and drafts the next cycle from what is kept or modified.
+of each key result, closes the objectives, and drafts what is kept or modified in the next cycle:
+one that it plans, or one that is there already. What goes on beside the goals: see `carry_over`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, assert_never
 from uuid import UUID
 
 from app.domain import cycle as cycles
+from app.domain.carry_over import (
+    Bonds,
+    Carried,
+    CarryOver,
+    Way,
+    agree_again,
+    declare_anew,
+    focus_on,
+)
 from app.domain.cycle import (
     Cycle,
     CycleClosed,
     CycleCommand,
-    CycleDraftingBegun,
     CycleEvents,
     Phase,
 )
@@ -36,8 +45,10 @@ from app.domain.key_result import (
 )
 from app.domain.key_result_commands import judge_count
 from app.domain.key_result_commands import score as score_key_result
+from app.domain.kpi import Kpi, KpiFocused, returned
 from app.domain.measures import check
 from app.domain.messages import Decider, Event, looked_up
+from app.domain.next_cycle import NextCycle, join, plan_next
 from app.domain.objective import (
     Objective,
     ObjectiveClosed,
@@ -47,9 +58,10 @@ from app.domain.objective import (
     judge_owner,
 )
 from app.domain.scoring import roll_up
-from app.domain.values import Day, Finding, Level, Line, Owner, Prose, Value
+from app.domain.values import Finding, Level, Owner, Prose, Value
 
 SCORED_AT_THE_END = "Scored at the end of the cycle from the latest check-in."
+ENDED = "The cycle of its key result ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +85,47 @@ class KeyResultChoice(Value):
     terms: KeyResultTerms | None = None
 
 
-class NextCycle(Value):
-    """The cycle to draft. It begins after the one that is reset did."""
-
-    name: Line
-    starts_on: Day
-    ends_on: Day
-    parent_id: UUID | None = None
-
-
 # Commands ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseCycle(CycleCommand):
-    """Close with nothing carried over. Raises InvalidState unless the cycle is reflecting."""
+    """Close with nothing carried over. Raises InvalidState unless the cycle is reflecting.
+
+    KPIs that are in focus in the cycle are health metrics again.
+    """
 
     goals: tuple[Goal, ...] = looked_up("open_goals_of_cycle", lambda _, c: c.cycle_id)
+    kpis: tuple[Kpi, ...] = looked_up("kpis_in_focus", lambda _, c: {"cycle_id": c.cycle_id})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetCycle(CycleCommand):
-    """Close, and draft the next cycle, judged by the decisions of now.
+    """Close, and draft what goes on in the next cycle, judged by the decisions of now.
 
-    Raises ResetIncomplete while a choice is missing, NotFound (an owner who is gone),
-    DecisionRefuses. `fresh_ids` holds a new id for each objective and key result of the cycle.
+    `next_cycle` is planned as `next_cycle_id`; without one, the cycle of that id is there already,
+    planned or drafting: `following`. `held` are the objectives that owners have in it. `fresh_ids`
+    holds a new id for all of the cycle that may go on.
+
+    Raises ResetIncomplete while a choice is missing, NotFound (the next cycle, an owner who is
+    gone), Refusal where the next cycle does not follow this one, DecisionRefuses.
     """
 
     next_cycle_id: UUID
-    next_cycle: NextCycle
+    next_cycle: NextCycle | None = None
     choices: tuple[KeyResultChoice, ...]
+    carry_over: frozenset[CarryOver] = frozenset()
     goals: tuple[Goal, ...] = looked_up("open_goals_of_cycle", lambda _, c: c.cycle_id)
     fresh_ids: Mapping[UUID, UUID] = looked_up("fresh_ids_of_cycle", lambda _, c: c.cycle_id)
     deployment: Deployment = looked_up("deployment", lambda _, c: None)
-    parent: Cycle | None = looked_up("cycle", lambda _, c: c.next_cycle.parent_id)
+    parent: Cycle | None = looked_up("cycle", lambda _, c: c.next_cycle and c.next_cycle.parent_id)
+    following: Cycle | None = looked_up(
+        "cycle", lambda _, c: None if c.next_cycle else c.next_cycle_id
+    )
+    others: tuple[Cycle, ...] = looked_up("cycles_not_cancelled", lambda _, c: None)
+    held: Mapping[Owner, int] = looked_up("objectives_in_cycle", lambda _, c: c.next_cycle_id)
+    bonds: Bonds = looked_up("bonds_of_cycle", lambda _, c: (c.cycle_id, c.carry_over))
+    kpis: tuple[Kpi, ...] = looked_up("kpis_in_focus", lambda _, c: {"cycle_id": c.cycle_id})
     owner_levels: Mapping[Owner, Level | None] = looked_up(
         "owner_levels_of_reset", lambda _, c: (c.cycle_id, c.choices)
     )
@@ -198,11 +217,16 @@ def _unexplained(
 
 
 def _carry_on(
-    goal: Goal, choices: Mapping[UUID, KeyResultChoice], command: ResetCycle, held: int
+    goal: Goal,
+    choices: Mapping[UUID, KeyResultChoice],
+    command: ResetCycle,
+    held: int,
+    lost: Mapping[UUID, tuple[Finding, ...]],
 ) -> Iterator[Event]:
     """Draft the successors of an objective and its kept or modified key results.
 
-    `held` are the owner's objectives in the next cycle so far.
+    `held` are the owner's objectives in the next cycle so far; `lost` tells what does not go on
+    with them.
     """
     objective = goal.objective
     successor = command.fresh_ids[objective.objective_id]
@@ -226,7 +250,8 @@ def _carry_on(
         owner=objective.owner,
         terms=objective.terms,
         previous_id=objective.objective_id,
-        warnings=judge_owner(command.deployment, objective.owner, level, held, first),
+        warnings=judge_owner(command.deployment, objective.owner, level, held, first)
+        + lost.get(objective.objective_id, ()),
     )
     for count, key_result in enumerate(carried):
         place = places[key_result.key_result_id]
@@ -242,32 +267,71 @@ def _carry_on(
             cycle_id=command.next_cycle_id,
             terms=terms,
             previous_id=key_result.key_result_id,
-            warnings=judge_count(command.deployment, count, place),
+            warnings=judge_count(command.deployment, count, place)
+            + lost.get(key_result.key_result_id, ()),
         )
+
+
+# What goes on -----------------------------------------------------------------------------
+
+
+def _next(state: Cycle, command: ResetCycle) -> tuple[date, list[Event]]:
+    """The first day of the next cycle, and what begins it."""
+    wanted, following = command.next_cycle, command.following
+    if wanted is not None:
+        planned = plan_next(
+            state,
+            wanted,
+            cycle_id=command.next_cycle_id,
+            deployment=command.deployment,
+            parent=command.parent,
+            others=command.others,
+        )
+        return wanted.starts_on, planned
+    if following is None:
+        raise NotFound("cycle", command.next_cycle_id, pointer="/next_cycle_id")
+    return following.starts_on, join(state, following, command.others)
+
+
+def _carried_over(
+    state: Cycle, begins: date, choices: Mapping[UUID, KeyResultChoice], command: ResetCycle
+) -> Carried:
+    """What goes on beside the goals, and what is told of the rest."""
+    successors: dict[UUID, UUID] = {}
+    terms: dict[UUID, KeyResultTerms] = {}
+    for goal in command.goals:
+        for key_result in goal.key_results:
+            choice = choices.get(key_result.key_result_id)
+            if choice is not None and choice.choice is not Choice.REMOVE:
+                terms[key_result.key_result_id] = choice.terms or key_result.terms
+                for id in (goal.objective.objective_id, key_result.key_result_id):
+                    successors[id] = command.fresh_ids[id]
+    way = Way(
+        left=state,
+        next_cycle_id=command.next_cycle_id,
+        begins=begins,
+        deployment=command.deployment,
+        fresh_ids=command.fresh_ids,
+        successors=successors,
+        terms=terms,
+    )
+    carried = Carried()
+    if CarryOver.ALIGNMENTS in command.carry_over:
+        carried += agree_again(way, command.bonds.links)
+    if CarryOver.DEPENDENCIES in command.carry_over:
+        carried += declare_anew(way, command.bonds.needs)
+    if CarryOver.KPI_FOCUS in command.carry_over:
+        carried += focus_on(way, command.kpis)
+    return carried
 
 
 def _reset(state: Cycle, rules: AnyScoring, command: ResetCycle) -> list[Event]:
     choices = _choices(command)
-    if command.next_cycle.starts_on <= state.starts_on:
-        raise Refusal(
-            f"The next cycle must begin after this one did ({state.starts_on}).",
-            pointer="/next_cycle/starts_on",
-        )
+    begins, opening = _next(state, command)
+    carried = _carried_over(state, begins, choices, command)
     until = min(command.at, state.ended_at)
     closing: list[Event] = []
-    held: Counter[Owner] = Counter()
-    next_cycle = cycles.plan(
-        command.deployment,
-        cycle_id=command.next_cycle_id,
-        name=command.next_cycle.name,
-        starts_on=command.next_cycle.starts_on,
-        ends_on=command.next_cycle.ends_on,
-        parent_id=command.next_cycle.parent_id,
-        parent=command.parent,
-        previous_id=state.cycle_id,
-        pointer="/next_cycle",
-    )
-    opening: list[Event] = [next_cycle, CycleDraftingBegun(cycle_id=command.next_cycle_id)]
+    held: Counter[Owner] = Counter(command.held)
     for goal in command.goals:
         chosen = [choices[k.key_result_id] for k in goal.key_results if k.key_result_id in choices]
         carried_on = any(choice.choice is not Choice.REMOVE for choice in chosen)
@@ -292,10 +356,13 @@ def _reset(state: Cycle, rules: AnyScoring, command: ResetCycle) -> list[Event]:
         )
         if carried_on:
             owner = goal.objective.owner
-            opening.extend(_carry_on(goal, choices, command, held[owner]))
+            opening.extend(_carry_on(goal, choices, command, held[owner], carried.lost))
             held[owner] += 1
+    in_focus = {event.kpi_id for event in carried.events if isinstance(event, KpiFocused)}
+    left = [kpi for kpi in command.kpis if kpi.kpi_id not in in_focus]
+    closing.extend(returned(left, ENDED))
     closed = CycleClosed(cycle_id=state.cycle_id, next_cycle_id=command.next_cycle_id)
-    return [*closing, closed, *opening]
+    return [*closing, closed, *opening, *carried.events]
 
 
 def decide(state: Cycle | None, command: ResetCommands) -> list[Event]:
@@ -309,7 +376,7 @@ def decide(state: Cycle | None, command: ResetCommands) -> list[Event]:
             closing = [
                 e for goal in command.goals for e in _close(goal, rules, until, carried_on=False)
             ]
-            return [*closing, CycleClosed(cycle_id=state.cycle_id)]
+            return [*closing, *returned(command.kpis, ENDED), CycleClosed(cycle_id=state.cycle_id)]
         case ResetCycle():
             return _reset(state, rules, command)
         case _:

@@ -38,6 +38,7 @@ class AlignmentRow(SQLModel, table=True):
     agreed_at: datetime = moment()
     withdrawn: bool = False
     withdrawn_reason: str | None = None
+    previous_id: UUID | None = None
 
 
 def project(recorded: Recorded) -> Iterator[Change]:
@@ -58,6 +59,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     why_now=event.why_now,
                     agreed_by=[str(person) for person in event.agreed_by],
                     agreed_at=recorded.recorded_at,
+                    previous_id=event.previous_id,
                 )
             )
         case AlignmentWithdrawn() as event:

@@ -13,6 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.cycle import (
     CycleCancelled,
     CycleClosed,
+    CycleContinued,
     CycleDraftingBegun,
     CycleEvent,
     CycleOpened,
@@ -103,6 +104,8 @@ def project(recorded: Recorded) -> Iterator[Change]:
             changed = {"phase": Phase.SCORING, "scoring_begun_at": recorded.recorded_at}
         case CycleReflectionBegun():
             changed = {"phase": Phase.REFLECTING}
+        case CycleContinued():
+            changed = {"previous_id": event.previous_id}
         case CycleClosed():
             changed = {"phase": Phase.CLOSED, "next_id": event.next_cycle_id}
         case ReflectionRecorded():

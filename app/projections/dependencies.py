@@ -16,6 +16,7 @@ from app.domain.dependency import (
     DependencyDeclined,
     DependencyDelivered,
     DependencyEvent,
+    DependencyPassedOn,
     DependencyStatus,
     DependencyWithdrawn,
 )
@@ -53,6 +54,7 @@ class DependencyRow(SQLModel, table=True):
     delivered_at: datetime | None = moment(default=None, nullable=True)
     delivery_note: str | None = None
     withdrawn_reason: str | None = None
+    previous_id: UUID | None = None
 
 
 def project(recorded: Recorded) -> Iterator[Change]:
@@ -78,6 +80,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     risk_owner_id=event.risk_owner_id,
                     status=DependencyStatus.OPEN,
                     declared_at=recorded.recorded_at,
+                    previous_id=event.previous_id,
                 )
             )
             return
@@ -88,6 +91,14 @@ def project(recorded: Recorded) -> Iterator[Change]:
                 "answered_by": event.person_id,
                 "answer": event.note if isinstance(event, DependencyAccepted) else event.reason,
                 "answered_at": recorded.recorded_at,
+            }
+        case DependencyPassedOn():
+            changed = {
+                "on_team_id": event.on_team_id,
+                "status": DependencyStatus.OPEN,
+                "answered_by": None,
+                "answer": None,
+                "answered_at": None,
             }
         case DependencyDelivered():
             changed = {

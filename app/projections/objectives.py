@@ -15,6 +15,7 @@ from app.domain.objective import (
     ObjectiveCommitted,
     ObjectiveDrafted,
     ObjectiveEvent,
+    ObjectiveHandedOver,
     ObjectiveProposed,
     ObjectiveResultReported,
     ObjectiveRevised,
@@ -86,6 +87,8 @@ def project(recorded: Recorded) -> Iterator[Change]:
             return
         case ObjectiveRevised():
             changed = _terms(event.terms)
+        case ObjectiveHandedOver():
+            changed = {"owner_kind": event.owner.kind, "owner_id": event.owner.id}
         case ObjectiveProposed():
             changed = {"status": Status.PROPOSED}
         case ObjectiveCommitted():

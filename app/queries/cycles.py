@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from app.application.ledgers import Reader
 from app.domain.calendar import Step, Timing, Windows, timing
 from app.domain.cycle import NEXT_STEP, Phase
@@ -71,6 +73,8 @@ class ReflectionView(View):
     worked: list[str]
     did_not_work: list[str]
     change: list[str]
+    minutes: int | None = Field(description="How long it took.")
+    participants: list[UUID]
     actor: str
     recorded_at: datetime
 
@@ -157,6 +161,8 @@ def reflection_view(row: ReflectionRow) -> ReflectionView:
         worked=row.worked,
         did_not_work=row.did_not_work,
         change=row.change,
+        minutes=row.minutes,
+        participants=row.participants,
         actor=row.actor,
         recorded_at=row.recorded_at,
     )

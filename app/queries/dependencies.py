@@ -15,7 +15,8 @@ from app.queries.views import Resource
 class DependencyView(Resource):
     """`answer` is the note of who accepted, or the reason of who declined.
 
-    `on_team_id` is null where an objective of a person is depended on.
+    `on_team_id` is null where an objective of a person is depended on. `previous_id` leads to what
+    was declared in the cycle before, where a reset took it over.
     """
 
     cycle_id: UUID
@@ -33,6 +34,7 @@ class DependencyView(Resource):
     delivered_at: datetime | None
     delivery_note: str | None
     withdrawn_reason: str | None
+    previous_id: UUID | None
 
 
 def dependency_view(row: DependencyRow) -> DependencyView:
@@ -55,6 +57,7 @@ def dependency_view(row: DependencyRow) -> DependencyView:
         delivered_at=row.delivered_at,
         delivery_note=row.delivery_note,
         withdrawn_reason=row.withdrawn_reason,
+        previous_id=row.previous_id,
     )
 
 

@@ -145,6 +145,40 @@ async def test_a_reflection_says_what_worked_what_did_not_and_what_to_change(api
     assert (await api.get(path))["items"] == [of_team, of_all]
 
 
+async def test_a_reflection_shows_how_long_it_took_and_is_warned_about_beyond_the_limits(
+    api: Api,
+) -> None:
+    cycle, team, ada = await api.cycle(), await api.team(), await api.person()
+    await api.commit(await api.objective(cycle, team))
+    await api.objective(cycle, await api.team("Sales"))
+    await api.move(cycle, "open", "begin-scoring")
+    path, warnings = f"/cycles/{cycle['id']}/reflections", f"/cycles/{cycle['id']}/warnings"
+    before = len((await api.get(warnings))["items"])
+    said = {"team_id": team["id"], "worked": ["Rhythm"], "participants": [ada["id"]]}
+    made = await api.post(path, {**said, "minutes": 30})
+    assert (made["minutes"], made["participants"]) == (30, [ada["id"]])
+    assert len((await api.get(warnings))["items"]) == before
+
+    # The team has one key result; the other team's is not committed.
+    made = await api.post(path, {**said, "minutes": 75})
+    assert (await api.get(path))["items"][-1] == made
+    found = (await api.get(warnings))["items"][before:]
+    assert {one["rule"] for one in found} == {
+        "reflection.minutes",
+        "reflection.minutes_per_key_result",
+    }
+    assert any("75 minutes for 1 key result" in one["message"] for one in found)
+    # Of everybody, there is no more to look back on.
+    await api.post(path, {"worked": ["Rhythm"], "minutes": 31})
+    assert len((await api.get(warnings))["items"]) == before + 3
+
+    stranger = {"worked": ["Rhythm"], "participants": [ada["id"], UNKNOWN]}
+    problem = await api.refused("not-found", "POST", path, stranger)
+    assert pointers(problem) == ["/participants/1"]
+    for minutes in (0, 1441, 30.5, "30"):
+        await api.refused("invalid", "POST", path, {"worked": ["Rhythm"], "minutes": minutes})
+
+
 async def test_reflections_and_warnings_are_those_of_one_cycle(api: Api) -> None:
     await api.decide("limits", max_objectives=1)
     first, second, team = await api.cycle(), await api.cycle(), await api.team()

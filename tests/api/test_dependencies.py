@@ -73,6 +73,22 @@ async def test_it_is_declined_with_a_reason_and_withdrawn_with_another(api: Api)
     await api.refused("invalid-state", "POST", f"{path}:withdraw", {"reason": "Again."})
 
 
+async def test_a_dependency_is_recognised_by_its_external_id(api: Api) -> None:
+    objective = await api.objective(await api.cycle(), await api.team())
+    other = await api.team("Sales")
+    external = {"source": "sheet", "external_id": "row 7"}
+    first = await api.depend(objective, other, external=external)
+    path = f"/objectives/{objective['id']}/dependencies"
+    body = {
+        "on": {"kind": "team", "id": other["id"]},
+        "needed": "Something else.",
+        "needed_by": "2026-03-01",
+        "external": external,
+    }
+    problem = await api.refused("already-exists", "POST", path, body)
+    assert problem["existing_id"] == first["id"]
+
+
 async def test_a_dependency_on_an_objective_is_found_by_its_team(api: Api) -> None:
     objective, platform, _ = await _two(api)
     theirs = await api.objective({"id": objective["cycle_id"]}, platform)

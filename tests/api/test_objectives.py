@@ -352,6 +352,7 @@ async def test_an_objective_is_achieved_once_all_of_its_key_results_are(api: Api
         ("PATCH", "", {"title": "x"}),
         ("POST", ":propose", None),
         ("POST", ":commit", None),
+        ("POST", ":hand-over", {"owner": {"kind": "team", "id": UNKNOWN}, "reason": "x"}),
         ("POST", ":abandon", {"reason": "x"}),
         ("POST", ":report-result", {"text": "x"}),
         ("POST", "/key-results", {"title": "x"}),

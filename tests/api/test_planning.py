@@ -110,6 +110,25 @@ async def test_the_last_year_there_is_can_be_planned(api: Api) -> None:
     assert made[-1]["ends_on"] == "9001-12-29"
 
 
+async def test_quarters_nest_in_a_year_that_was_planned_before(api: Api) -> None:
+    await api.decide("cadence", company="year")
+    (year,) = await _plan(api, levels=["company"])
+    quarters = await _plan(api, levels=["team"], parent_id=year["id"])
+    assert [cycle["parent_id"] for cycle in quarters] == [year["id"]] * 4
+
+
+async def test_a_parent_that_cannot_hold_the_year_is_pointed_to(api: Api) -> None:
+    await api.decide("cadence", company="year")
+    (year,) = await _plan(api, levels=["company"])
+    for body, problem in (
+        ({"year": 2027, "levels": ["team"], "parent_id": UNKNOWN}, "not-found"),
+        ({"year": 2028, "levels": ["team"], "parent_id": year["id"]}, "refused"),
+        ({"year": 2028, "parent_id": year["id"]}, "refused"),
+    ):
+        refused = await api.refused(problem, "POST", "/cycles:plan", body)
+        assert pointers(refused) == ["/parent_id"]
+
+
 # Changes ----------------------------------------------------------------------------------
 
 

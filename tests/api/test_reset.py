@@ -333,3 +333,278 @@ async def test_an_unknown_cycle_is_not_reset(api: Api) -> None:
     body = {"next_cycle": NEXT, "choices": []}
     problem = await api.refused("not-found", "POST", f"/cycles/{UNKNOWN}:reset", body)
     assert f"no cycle {UNKNOWN}" in problem["detail"]
+
+
+# Into a cycle that is there already -------------------------------------------------------
+
+
+async def test_a_reset_goes_on_in_a_cycle_that_was_planned_before(ended: Ended) -> None:
+    api = ended.api
+    planned = await api.cycle("planned", **NEXT)
+    body = {"next_cycle_id": planned["id"], "choices": ended.choose("keep", "remove", "keep")}
+    answer = await api.request("POST", f"/cycles/{ended.cycle['id']}:reset", json=body)
+    assert answer.status_code == 201
+    assert answer.headers["Location"].endswith(f"/cycles/{planned['id']}")
+    following = answer.json()
+    assert following == await api.get(f"/cycles/{planned['id']}")
+    assert (following["id"], following["phase"]) == (planned["id"], "drafting")
+    assert following["previous_id"] == ended.cycle["id"]
+    closed = await api.get(f"/cycles/{ended.cycle['id']}")
+    assert (closed["phase"], closed["next_id"]) == ("closed", planned["id"])
+    both, single = (await api.get("/objectives", cycle_id=planned["id"]))["items"]
+    assert [one["previous_id"] for one in (both, single)] == [ended.both["id"], ended.single["id"]]
+    assert (await api.get("/ledger:verify"))["identical"]
+
+
+async def test_what_owners_have_in_the_next_cycle_counts_for_its_limits(ended: Ended) -> None:
+    api = ended.api
+    await api.decide("limits", max_objectives=2, enforcement="refuse")
+    drafting = await api.cycle("drafting", **NEXT)
+    first = await api.objective(drafting, ended.both["owner"], title="Of another plan")
+    choices = ended.choose("keep", "keep", "keep")
+    body = {"next_cycle_id": drafting["id"], "choices": choices}
+    problem = await ended.refused("decision-refuses", body)
+    assert problem["rule"] == "limits.max_objectives"
+    await api.post(f"/objectives/{first['id']}:abandon", {"reason": "Too many."})
+    following = await api.post(f"/cycles/{ended.cycle['id']}:reset", body)
+    assert following["version"] == drafting["version"] + 1
+
+
+async def test_one_next_cycle_is_stated(ended: Ended) -> None:
+    planned = await ended.api.cycle("planned", **NEXT)
+    body = ended.body("keep", "keep", "keep")
+    choices = {"choices": body["choices"]}
+    nobody: Json = {**choices, "next_cycle_id": None}
+    for wrong in (choices, {**body, "next_cycle_id": planned["id"]}, nobody):
+        await ended.refused("invalid", wrong)
+
+
+async def test_a_cycle_that_does_not_follow_is_refused_and_one_that_does_is_named(
+    ended: Ended,
+) -> None:
+    api = ended.api
+    choices = ended.choose("keep", "keep", "keep")
+
+    async def refused(cycle_id: str, problem: str = "refused") -> str:
+        body = {"next_cycle_id": cycle_id, "choices": choices}
+        found = await ended.refused(problem, body)
+        assert pointers(found) == ["/next_cycle_id"]
+        detail: str = found["detail"]
+        return detail
+
+    await refused(UNKNOWN, "not-found")
+    assert "Plan one: next_cycle" in await refused(ended.cycle["id"])
+    active = await api.cycle("active", **{**NEXT, "name": "Running"})
+    spring = await api.cycle("planned", **NEXT)
+    detail = await refused(active["id"])
+    assert "'Running' is active" in detail
+    assert f"Name one of these: '2026 Q2' ({spring['id']})" in detail
+
+
+async def test_a_cycle_of_other_levels_does_not_follow(api: Api) -> None:
+    await api.decide("cadence", company="half_year")
+    spring, *_ = await _year(api, "company")
+    first, second, *_ = await _year(api, "team")
+    ended = await api.move(first, "begin-drafting", "open", "begin-scoring", "begin-reflection")
+    path = f"/cycles/{ended['id']}:reset"
+    body: Json = {"next_cycle_id": second["id"], "choices": []}
+    autumn = (await api.get("/cycles"))["items"][1]
+    problem = await api.refused("refused", "POST", path, {**body, "next_cycle_id": autumn["id"]})
+    assert "is for company, and this one for team" in problem["detail"]
+    assert second["id"] in problem["detail"]
+    assert spring["id"] not in problem["detail"]
+    taken = {"name": "Again", "starts_on": second["starts_on"], "ends_on": second["ends_on"]}
+    problem = await api.refused("refused", "POST", path, {"next_cycle": taken, "choices": []})
+    assert problem["existing_id"] == second["id"]
+    assert "next_cycle_id" in problem["detail"]
+    assert (await api.post(path, body))["levels"] == ["team"]
+
+
+async def _year(api: Api, level: str) -> list[Json]:
+    items: list[Json] = (await api.post("/cycles:plan", {"year": 2026, "levels": [level]}))["items"]
+    return items
+
+
+async def test_the_next_cycle_is_for_the_same_levels_unless_it_says_otherwise(api: Api) -> None:
+    first, *others = (await api.post("/cycles:plan", {"year": 2026}))["items"]
+    for other in others:
+        await api.post(f"/cycles/{other['id']}:cancel", {"reason": "One at a time."})
+    cycle = await api.move(first, "begin-drafting")
+    await api.open_anyway(cycle)
+    await api.move(cycle, "begin-scoring", "begin-reflection")
+    spring = await api.post(f"/cycles/{cycle['id']}:reset", {"next_cycle": NEXT, "choices": []})
+    assert spring["levels"] == ["company", "team"]
+    await api.move(spring, "open", "begin-scoring", "begin-reflection")
+    summer = {"name": "Q3", "starts_on": "2026-07-01", "ends_on": "2026-09-30"}
+    path, wrong = f"/cycles/{spring['id']}:reset", {**summer, "levels": ["individual"]}
+    body = {"next_cycle": wrong, "choices": []}
+    problem = await api.refused("decision-refuses", "POST", path, body)
+    assert pointers(problem) == ["/next_cycle/levels"]
+    body = {"next_cycle": {**summer, "levels": ["team"]}, "choices": []}
+    assert (await api.post(path, body))["levels"] == ["team"]
+
+
+# What goes on beside the goals ------------------------------------------------------------
+
+
+async def _reflecting(api: Api, *objectives: Json) -> list[Json]:
+    """Their cycle in reflection, and the choices that keep all of their key results."""
+    cycle = {"id": objectives[0]["cycle_id"]}
+    await api.move(cycle, "begin-scoring", "begin-reflection")
+    return [
+        {"key_result_id": key_result["id"], "choice": "keep"}
+        for objective in objectives
+        for key_result in (await api.get(f"/objectives/{objective['id']}"))["key_results"]
+    ]
+
+
+async def _carry_over(api: Api, cycle: Json, choices: list[Json], *wanted: str) -> Json:
+    body = {"next_cycle": NEXT, "choices": choices, "carry_over": wanted}
+    return await api.post(f"/cycles/{cycle['id']}:reset", body)
+
+
+async def _told(api: Api, cycle: Json) -> list[tuple[str, str, str]]:
+    warnings = (await api.get(f"/cycles/{cycle['id']}/warnings"))["items"]
+    return [(one["rule"], one["subject_id"], one["message"]) for one in warnings]
+
+
+async def _events(api: Api, cycle: Json, kind: str) -> list[Json]:
+    events = (await api.get(f"/cycles/{cycle['id']}/history", page_size=200))["items"]
+    return [event["data"] for event in events if event["type"] == kind]
+
+
+async def test_alignments_are_agreed_again_between_those_that_go_on(api: Api) -> None:
+    await api.decide("cadence", company="year")
+    year = await api.cycle("drafting", name="2026", ends_on="2026-12-31")
+    cycle, objective = await api.running()
+    team = objective["owner"]
+    above = await api.commit(await api.objective(cycle, team, title="Above"))
+    strategy = await api.objective(year, team, title="Strategy")
+    first = await api.post(
+        f"/objectives/{objective['id']}/alignments",
+        {
+            "target": {"kind": "key_result", "id": above["key_results"][0]["id"]},
+            "rationale": "It helps.",
+            "why_now": "Spring.",
+            "agreed_by": [(await api.person())["id"]],
+        },
+    )
+    second = await api.align(above, strategy)
+    withdrawn = await api.align(objective, strategy)
+    await api.post(f"/alignments/{withdrawn['id']}:withdraw", {"reason": "It does not."})
+    choices = await _reflecting(api, objective, above)
+    following = await _carry_over(api, cycle, choices, "alignments")
+
+    below_again, above_again = (await api.get("/objectives", cycle_id=following["id"]))["items"]
+    (one,), (other,) = below_again["contributes_to"], above_again["contributes_to"]
+    assert one["target"] == {"kind": "key_result", "id": above_again["key_results"][0]["id"]}
+    assert one["target_objective_id"] == above_again["id"]
+    assert (one["rationale"], one["why_now"], one["agreed_by"]) == ("It helps.", "Spring.", [])
+    assert other["target"] == {"kind": "objective", "id": strategy["id"]}
+    agreed = await _events(api, following, "alignment.agreed")
+    assert [event["previous_id"] for event in agreed] == [first["id"], second["id"]]
+    tree = await api.get(f"/cycles/{following['id']}/tree")
+    (root,) = tree["roots"]
+    (part,) = root["key_results"]
+    assert root["id"] == above_again["id"]
+    assert [child["id"] for child in part["children"]] == [below_again["id"]]
+    assert await _told(api, following) == []
+    assert (await api.get("/ledger:verify"))["identical"]
+
+
+async def test_an_alignment_whose_target_does_not_go_on_is_told_as_a_warning(api: Api) -> None:
+    cycle, objective = await api.running()
+    above = await api.commit(await api.objective(cycle, objective["owner"], title="Above"))
+    await api.align(objective, above)
+    keep, drop = await _reflecting(api, objective, above)
+    choices = [keep, {**drop, "choice": "remove"}]
+    following = await _carry_over(api, cycle, choices, "alignments")
+    (successor,) = (await api.get("/objectives", cycle_id=following["id"]))["items"]
+    assert successor["contributes_to"] == []
+    ((rule, subject, message),) = await _told(api, following)
+    assert (rule, subject) == ("reset.alignment_lost", successor["id"])
+    assert "'Above' does not go on" in message
+
+
+async def test_dependencies_are_declared_anew_and_not_accepted_yet(api: Api) -> None:
+    cycle, objective = await api.running()
+    sales, support, person = await api.team("Sales"), await api.team("Support"), await api.person()
+    theirs = await api.commit(await api.objective(cycle, sales, title="Theirs"))
+    accepted = await api.depend(objective, sales, risk_owner_id=person["id"])
+    await api.answer(accepted, "accept", person)
+    on_goal = await api.depend(objective, theirs, "objective")
+    declined = await api.depend(objective, support)
+    await api.answer(declined, "decline", person)
+    lost = await api.depend(theirs, support, needed="Prices per city.")
+    await api.post(f"/teams/{support['id']}:disband")
+    choices = await _reflecting(api, objective, theirs)
+    following = await _carry_over(api, cycle, choices, "dependencies")
+
+    mine, other = (await api.get("/objectives", cycle_id=following["id"]))["items"]
+    first, second = (await api.get("/dependencies", cycle_id=following["id"]))["items"]
+    assert [one["previous_id"] for one in (first, second)] == [accepted["id"], on_goal["id"]]
+    assert {one["objective_id"] for one in (first, second)} == {mine["id"]}
+    assert (first["status"], first["answered_by"]) == ("open", None)
+    # 13 February is day 44 of the first quarter, and 14 May is that of the second.
+    assert (first["needed_by"], first["risk_owner_id"]) == ("2026-05-14", person["id"])
+    assert second["on"] == {"kind": "objective", "id": other["id"]}
+    assert second["on_team_id"] == sales["id"]
+    ((rule, subject, message),) = await _told(api, following)
+    assert (rule, subject) == ("reset.dependency_lost", other["id"])
+    assert lost["needed"] in message
+    assert (await api.get(f"/dependencies/{accepted['id']}"))["status"] == "accepted"
+    await api.answer(first, "accept", person)
+
+
+async def test_a_kpi_feeds_the_successor_of_its_key_result(api: Api) -> None:
+    cycle, objective = await api.running()
+    kpi = await api.kpi(objective["owner"], 480)
+    path = f"/kpis/{kpi['id']}"
+    focus = {"objective_id": objective["id"], "target": 600}
+    before = (await api.post(f"{path}:focus", focus))["focus"]
+    choices = await _reflecting(api, objective)
+    following = await _carry_over(api, cycle, choices, "kpi_focus")
+    after = await api.get(path)
+    assert (after["role"], after["focus"]["cycle_id"]) == ("key_result", following["id"])
+    successor = await api.get(f"/key-results/{after['focus']['key_result_id']}")
+    assert successor["previous_id"] == before["key_result_id"]
+    await api.commit({"id": successor["objective_id"]})
+    await api.move(following, "open")
+    told = await api.read(kpi, 540)
+    fed = await api.get(f"/key-results/{successor['id']}")
+    assert (fed["value"], told["check_in_id"] is not None) == (540, True)
+
+
+@pytest.mark.parametrize("end", ["close", "keep", "remove", "abandon"])
+async def test_a_kpi_is_only_watched_again_once_its_key_result_is_closed(
+    api: Api, end: str
+) -> None:
+    cycle, objective = await api.running()
+    kpi = await api.kpi(objective["owner"], 480)
+    path = f"/kpis/{kpi['id']}"
+    focus = {"objective_id": objective["id"], "target": 600}
+    focused = (await api.post(f"{path}:focus", focus))["focus"]
+    if end == "abandon":
+        await api.post(f"/objectives/{objective['id']}:abandon", {"reason": "The market moved."})
+    else:
+        choices = await _reflecting(api, objective)
+        if end == "close":
+            await api.move(cycle, "close")
+        else:
+            await _carry_over(api, cycle, [{**one, "choice": end} for one in choices])
+    watched = await api.get(path)
+    assert (watched["role"], watched["focus"]) == ("health_metric", None)
+    (returned,) = await _events(api, cycle, "kpi.returned")
+    assert returned["key_result_id"] == focused["key_result_id"]
+    await api.post(f"{path}:retire", {"reason": "Nobody looks at it."})
+
+
+async def test_nothing_is_carried_over_that_was_not_asked_for(api: Api) -> None:
+    cycle, objective = await api.running()
+    above = await api.commit(await api.objective(cycle, objective["owner"], title="Above"))
+    await api.align(objective, above)
+    await api.depend(objective, await api.team("Sales"))
+    following = await _carry_over(api, cycle, await _reflecting(api, objective, above))
+    assert (await api.get("/alignments", cycle_id=following["id"]))["items"] == []
+    assert (await api.get("/dependencies", cycle_id=following["id"]))["items"] == []
+    assert await _told(api, following) == []

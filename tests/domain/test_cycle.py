@@ -126,7 +126,7 @@ def _command(kind: type[CycleCommand]) -> CycleCommand:
     if kind is OpenCycle:
         return _open(preparation=READY)
     if kind is CloseCycle:
-        return CloseCycle(at=NOW, cycle_id=CYCLE, goals=())
+        return CloseCycle(at=NOW, cycle_id=CYCLE, goals=(), kpis=())
     return kind(at=NOW, cycle_id=CYCLE)
 
 
@@ -217,6 +217,7 @@ def test_an_early_opening_moves_the_earliest_moment_to_speak_of() -> None:
 
 
 def _reflect(**said: Any) -> RecordReflection:
+    values: dict[str, Any] = {"unknown": (), "key_results": 6, **said}
     return RecordReflection(
         at=NOW,
         cycle_id=CYCLE,
@@ -224,7 +225,7 @@ def _reflect(**said: Any) -> RecordReflection:
         team_id=TEAM,
         team_known=True,
         existing=None,
-        **said,
+        **values,
     )
 
 
@@ -239,6 +240,42 @@ def test_a_reflection_is_recorded_while_looking_back(phase: Phase) -> None:
 
 def test_a_reflection_says_something() -> None:
     given(*HISTORY[Phase.SCORING]).when(_reflect()).then_raises(Refusal, "at least one thing")
+
+
+def test_a_reflection_tells_how_long_it_took_and_who_took_part() -> None:
+    said = _reflect(worked=("Rhythm",), minutes=45, participants=(PERSON, uid(9), PERSON))
+    (event,) = given(*HISTORY[Phase.REFLECTING]).when(said).decide()
+    assert isinstance(event, ReflectionRecorded)
+    assert (event.minutes, event.participants, event.warnings) == (45, (PERSON, uid(9)), ())
+    stranger = _reflect(worked=("Rhythm",), participants=(PERSON, uid(9)), unknown=(uid(9),))
+    refusal = given(*HISTORY[Phase.REFLECTING]).when(stranger).then_raises(NotFound)
+    assert refusal.pointer == "/participants/1"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "key_results", "rules"),
+    [
+        (None, 6, []),
+        (29, 6, ["reflection.minutes"]),
+        (30, 6, []),
+        (60, 6, []),
+        (61, 7, ["reflection.minutes"]),
+        (61, 6, ["reflection.minutes", "reflection.minutes_per_key_result"]),
+        (41, 4, ["reflection.minutes_per_key_result"]),
+        (40, 4, []),
+        # Half an hour is never too long, and without key results there is nothing to divide by.
+        (30, 1, []),
+        (31, 1, ["reflection.minutes_per_key_result"]),
+        (45, 0, []),
+    ],
+)
+def test_a_reflection_that_is_too_short_or_too_long_is_warned_about(
+    minutes: int | None, key_results: int, rules: list[str]
+) -> None:
+    said = _reflect(worked=("Rhythm",), minutes=minutes, key_results=key_results)
+    (event,) = given(*HISTORY[Phase.SCORING]).when(said).decide()
+    assert isinstance(event, ReflectionRecorded)
+    assert [one.rule for one in event.warnings] == rules
 
 
 def test_a_reflection_during_execution_is_too_early() -> None:

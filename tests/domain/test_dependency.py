@@ -24,9 +24,9 @@ from app.domain.dependency import (
     OtherSide,
     WithdrawDependency,
 )
-from app.domain.errors import InvalidState, NotFound, Refusal
+from app.domain.errors import AlreadyExists, InvalidState, NotFound, Refusal
 from app.domain.objective import Objective, Status
-from app.domain.values import Owner, OwnerKind
+from app.domain.values import ExternalRef, Owner, OwnerKind
 from tests.domain.builders import (
     CYCLE,
     NOW,
@@ -88,6 +88,7 @@ def _declare(**more: Any) -> DeclareDependency:
         "other": None,
         "other_cycle": None,
         "risk_owner_known": False,
+        "existing": None,
     }
     return DeclareDependency(**{**values, **more})
 
@@ -119,6 +120,13 @@ def _say(phase: Phase = Phase.ACTIVE, *, known: bool = True) -> dict[str, Depend
 
 def test_an_objective_needs_something_of_another_team() -> None:
     given().when(_declare()).then(DECLARED)
+
+
+def test_a_dependency_is_recognised_by_its_external_id() -> None:
+    external = ExternalRef(source="sheet", external_id="row 7")
+    expected = DECLARED.model_copy(update={"external": external})
+    given().when(_declare(external=external)).then(expected)
+    given().when(_declare(external=external, existing=uid(9))).then_raises(AlreadyExists)
 
 
 def test_a_dependency_on_an_objective_is_one_on_the_team_that_owns_it() -> None:

@@ -8,6 +8,12 @@ from typing import Any
 import pytest
 
 from app.domain.cycle import Phase
+from app.domain.dependency import (
+    Dependency,
+    DependencyPassedOn,
+    DependencyStatus,
+    OtherSide,
+)
 from app.domain.deployment import (
     AlignmentPolicy,
     Deployment,
@@ -23,13 +29,18 @@ from app.domain.errors import (
     NotFound,
     ReasonMissing,
 )
+from app.domain.hand_over import HandOverObjective
+from app.domain.kpi import Focus, Kpi, KpiReturned
+from app.domain.kpi_terms import HealthyRange, KpiTerms
 from app.domain.objective import (
+    ABANDONED,
     AbandonObjective,
     CommitObjective,
     DraftObjective,
     ObjectiveClosed,
     ObjectiveCommand,
     ObjectiveCommitted,
+    ObjectiveHandedOver,
     ObjectiveProposed,
     ObjectiveResultReported,
     ObjectiveRevised,
@@ -41,17 +52,21 @@ from app.domain.objective import (
     Status,
 )
 from app.domain.quality import DraftedKeyResult, DraftSet
-from app.domain.values import Level
+from app.domain.values import Level, Owner, OwnerKind
 from tests.domain.builders import (
     CYCLE,
     DEFAULTS,
     IDS,
+    KEY_IDS,
+    KEY_RESULT,
     METRIC,
     NOW,
     OBJECTIVE,
     OBJECTIVE_COMMITTED,
     OBJECTIVE_DRAFTED,
+    OTHER_OBJECTIVE,
     OWNER,
+    PERSON,
     REFUSING,
     TERMS,
     cycle,
@@ -265,7 +280,7 @@ def test_a_result_is_reported_in_words_once_there_is_one() -> None:
 
 
 def test_abandoning_closes_an_objective_for_good() -> None:
-    given(OBJECTIVE_DRAFTED).when(_on(AbandonObjective, reason="The market moved.")).then(
+    given(OBJECTIVE_DRAFTED).when(_on(AbandonObjective, reason="The market moved.", kpis=())).then(
         ObjectiveClosed(**IDS, outcome=Outcome.ABANDONED, reason="The market moved.")
     )
     closed = given(OBJECTIVE_DRAFTED, CLOSED)
@@ -274,10 +289,94 @@ def test_abandoning_closes_an_objective_for_good() -> None:
     assert closed.state(AbandonObjective).status is Status.CLOSED
 
 
+def test_a_kpi_in_focus_is_a_health_metric_again_when_its_objective_is_abandoned() -> None:
+    watched = KpiTerms(
+        name="Customers", unit="customers", owner=OWNER, healthy=HealthyRange(low=METRIC.target)
+    )
+    kpi = Kpi(uid(71), watched, focus=Focus(KEY_RESULT, OBJECTIVE, CYCLE))
+    abandon = _on(AbandonObjective, reason="The market moved.", kpis=(kpi,))
+    returned, closed = given(OBJECTIVE_DRAFTED).when(abandon).decide()
+    assert returned == KpiReturned(kpi_id=uid(71), **KEY_IDS, reason=ABANDONED)
+    assert isinstance(closed, ObjectiveClosed)
+
+
+# Handing over -----------------------------------------------------------------------------
+
+ADA = Owner(kind=OwnerKind.PERSON, id=PERSON)
+SALES = Owner(kind=OwnerKind.TEAM, id=uid(65))
+EVERYBODY = Levels(owners=tuple(Level))
+
+
+def _hand_over(phase: Phase = Phase.ACTIVE, **more: Any) -> Any:
+    values: dict[str, Any] = {
+        "owner": ADA,
+        "reason": "She asked for it.",
+        "deployment": Deployment(levels=EVERYBODY),
+        "owner_level": Level.INDIVIDUAL,
+        "held": 0,
+        "needed_of_it": (),
+    }
+    return _on(HandOverObjective, phase, **{**values, **more})
+
+
+HANDED_OVER = ObjectiveHandedOver(
+    **IDS, previous_owner=OWNER, owner=ADA, reason="She asked for it."
+)
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAFTING, Phase.ACTIVE])
+def test_an_objective_is_handed_over_until_its_cycle_is_scored(phase: Phase) -> None:
+    for history in ([], [ObjectiveProposed(**IDS)], [OBJECTIVE_COMMITTED]):
+        given(OBJECTIVE_DRAFTED, *history).when(_hand_over(phase)).then(HANDED_OVER)
+
+
+def test_whose_objective_it_is_now_is_who_hands_it_on() -> None:
+    handed_over = given(OBJECTIVE_DRAFTED, HANDED_OVER)
+    handed_over.when(_hand_over()).then_nothing()
+    (back,) = handed_over.when(_hand_over(owner=OWNER, owner_level=Level.TEAM)).decide()
+    assert isinstance(back, ObjectiveHandedOver)
+    assert (back.previous_owner, back.owner) == (ADA, OWNER)
+
+
+def test_what_is_needed_of_it_is_asked_of_its_new_owner() -> None:
+    need = Dependency(
+        uid(61),
+        uid(62),
+        OTHER_OBJECTIVE,
+        OtherSide(kind="objective", id=OBJECTIVE),
+        DependencyStatus.ACCEPTED,
+    )
+    drafted = given(OBJECTIVE_DRAFTED)
+    for owner, level, team_id in ((ADA, Level.INDIVIDUAL, None), (SALES, Level.TEAM, SALES.id)):
+        command = _hand_over(owner=owner, owner_level=level, needed_of_it=(need,))
+        *_, passed_on = drafted.when(command).decide()
+        assert passed_on == DependencyPassedOn(
+            dependency_id=uid(61), cycle_id=uid(62), on_team_id=team_id
+        )
+
+
+def test_a_closed_objective_stays_whose_it_was() -> None:
+    given(OBJECTIVE_DRAFTED, CLOSED).when(_hand_over()).then_raises(InvalidState)
+
+
+def test_the_new_owner_is_judged_by_the_decisions_of_now() -> None:
+    drafted = given(OBJECTIVE_DRAFTED)
+    assert drafted.when(_hand_over(owner_level=None)).then_raises(NotFound).pointer == "/owner"
+    off = drafted.when(_hand_over(deployment=DEFAULTS)).then_raises(DecisionRefuses)
+    assert (off.pointer, off.facts["rule"]) == ("/owner", "levels.owner")
+    (warned,) = drafted.when(_hand_over(held=3)).decide()
+    assert [f.rule for f in warned.warnings] == [  # type: ignore[attr-defined]
+        "limits.max_objectives"
+    ]
+    refusing = replace(REFUSING, levels=EVERYBODY)
+    drafted.when(_hand_over(held=3, deployment=refusing)).then_raises(DecisionRefuses, "holds 3")
+
+
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
         (ReviseObjective, {"terms": SHARPER, "reason": "x"}),
+        (HandOverObjective, {"owner": ADA, "reason": "x"}),
         (ProposeObjective, {}),
         (CommitObjective, {"deployment": DEFAULTS, "key_results": 1}),
         (ReportResult, {"text": "x"}),

@@ -36,7 +36,8 @@ def _plan(decided: Deployment = DEFAULTS, others: tuple[Cycle, ...] = (), **more
     terms = {"year": 2026, **more}
     number = len(year_plan(decided, **terms))
     ids = tuple(uid(100 + n) for n in range(number))
-    return PlanCycles(at=NOW, ids=ids, deployment=decided, others=others, **terms)
+    facts: dict[str, Any] = {"deployment": decided, "parent": None, "others": others}
+    return PlanCycles(at=NOW, ids=ids, **facts, **terms)
 
 
 def _planned(decided: Deployment = DEFAULTS, **more: Any) -> list[CyclePlanned]:
@@ -135,6 +136,31 @@ def test_a_cycle_beside_or_of_another_level_is_in_nobody_s_way(other: Cycle) -> 
 def test_a_cycle_of_the_very_same_days_is_in_the_way_whoever_it_is_for() -> None:
     by_hand = Cycle(uid(81), "By hand", STARTS, ENDS)
     given().when(_plan(others=(by_hand,))).then_raises(Refusal, "overlaps 'By hand'")
+
+
+def _nested(parent: Cycle | None = PARENT, **more: Any) -> Any:
+    return replace(_plan(levels=(TEAM,), **more), parent_id=uid(80), parent=parent)
+
+
+def test_quarters_nest_in_a_year_that_was_planned_before() -> None:
+    events = given().when(_nested(others=(PARENT,))).decide()
+    assert len(events) == 4
+    assert {event.parent_id for event in events} == {PARENT.cycle_id}  # type: ignore[attr-defined]
+
+
+def test_a_parent_is_there_goes_on_and_holds_all_of_the_year() -> None:
+    unknown = given().when(_nested(None)).then_raises(NotFound)
+    cancelled = given().when(_nested(replace(PARENT, phase=Phase.CANCELLED))).then_raises(Refusal)
+    short = replace(PARENT, ends_on=date(2026, 12, 30))
+    outside = given().when(_nested(short)).then_raises(Refusal, "must lie within '2026'")
+    assert {one.pointer for one in (unknown, cancelled, outside)} == {"/parent_id"}
+
+
+@pytest.mark.parametrize("more", [{"with_year": True}, {"decided": YEARLY}])
+def test_a_year_that_holds_the_others_itself_takes_no_parent(more: dict[str, Any]) -> None:
+    plan = replace(_plan(**more), parent_id=uid(80), parent=PARENT)
+    refusal = given().when(plan).then_raises(Refusal, "leave out parent_id")
+    assert refusal.pointer == "/parent_id"
 
 
 # Changes ----------------------------------------------------------------------------------

@@ -7,8 +7,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from app.domain.alignment import AlignmentAgreed
 from app.domain.calendar import windows
-from app.domain.cycle import CycleClosed, CycleDraftingBegun, CyclePlanned, Phase
+from app.domain.carry_over import Bonds, CarryOver, Link, Need
+from app.domain.cycle import (
+    Cycle,
+    CycleClosed,
+    CycleContinued,
+    CycleDraftingBegun,
+    CycleEvents,
+    CyclePlanned,
+    Phase,
+)
+from app.domain.dependency import DependencyDeclared, OtherSide
 from app.domain.deployment import Cadence, Deployment, Enforcement, Limits, Rhythm
 from app.domain.errors import DecisionRefuses, InvalidState, NotFound, Refusal, ResetIncomplete
 from app.domain.key_result import (
@@ -21,17 +34,20 @@ from app.domain.key_result import (
     KeyResultScored,
     KeyResultTerms,
 )
-from app.domain.objective import ObjectiveClosed, ObjectiveDrafted, Outcome, Status
+from app.domain.kpi import Focus, Kpi, KpiFocused, KpiReturned
+from app.domain.kpi_terms import HealthyRange, KpiTerms
+from app.domain.next_cycle import NextCycle
+from app.domain.objective import Objective, ObjectiveClosed, ObjectiveDrafted, Outcome, Status
 from app.domain.reset import (
+    ENDED,
     SCORED_AT_THE_END,
     CloseCycle,
     Goal,
     KeyResultChoice,
-    NextCycle,
     ResetCycle,
 )
 from app.domain.scoring import FORMULAS
-from app.domain.values import Level, Owner, OwnerKind
+from app.domain.values import Level, Owner, OwnerKind, Target
 from tests.domain.builders import (
     CHECK_IN,
     CYCLE,
@@ -48,6 +64,7 @@ from tests.domain.builders import (
     OTHER_KEY_RESULT,
     OWNER,
     PERSON,
+    PLANNED,
     STARTS,
     TERMS,
     key_result,
@@ -81,8 +98,17 @@ def _reset(*choices: KeyResultChoice, **more: Any) -> ResetCycle:
         "deployment": DEFAULTS,
         "parent": None,
         "owner_levels": {OWNER: Level.TEAM},
+        "following": None,
+        "others": (),
+        "held": {},
+        "bonds": Bonds(),
+        "kpis": (),
     }
     return ResetCycle(**{**values, **more})
+
+
+def _close(*goals: Goal, kpis: tuple[Kpi, ...] = ()) -> CloseCycle:
+    return CloseCycle(at=NOW, cycle_id=CYCLE, goals=goals, kpis=kpis)
 
 
 def _choose(choice: Choice, id: Any = KEY_RESULT, **more: Any) -> KeyResultChoice:
@@ -205,13 +231,13 @@ def test_what_nobody_scored_is_scored_from_its_latest_value() -> None:
 def test_an_objective_is_achieved_when_its_roll_up_is_good() -> None:
     for other, outcome in ((OTHER, Outcome.ACHIEVED), (None, Outcome.NOT_ACHIEVED)):
         parts = [key_result(score=Decimal("0.5")), *([other] if other else [])]
-        closed = _reflecting().when(CloseCycle(at=NOW, cycle_id=CYCLE, goals=(_goal(*parts),)))
+        closed = _reflecting().when(_close(_goal(*parts)))
         assert closed.decide()[0] == ObjectiveClosed(**IDS, outcome=outcome)
 
 
 def test_what_was_never_committed_is_abandoned() -> None:
     draft = _goal(key_result(), status=Status.DRAFT)
-    _reflecting().when(CloseCycle(at=NOW, cycle_id=CYCLE, goals=(draft,))).then(
+    _reflecting().when(_close(draft)).then(
         ObjectiveClosed(
             **IDS,
             outcome=Outcome.ABANDONED,
@@ -255,3 +281,221 @@ def test_the_next_cycle_fits_the_cadence_of_its_moment() -> None:
 def test_a_cycle_is_reset_while_reflecting_only() -> None:
     given(*HISTORY[Phase.SCORING]).when(_reset(_choose(Choice.KEEP))).then_raises(InvalidState)
     given().when(_reset(_choose(Choice.KEEP))).then_raises(NotFound)
+
+
+# A cycle that is there already -----------------------------------------------------------
+
+COMPANY, TEAM_LEVEL = Level.COMPANY, Level.TEAM
+FOLLOWING = Cycle(NEXT_CYCLE, "Spring", NEXT.starts_on, NEXT.ends_on)
+
+
+def _into(following: Cycle | None = FOLLOWING, **more: Any) -> ResetCycle:
+    return _reset(_choose(Choice.KEEP), next_cycle=None, following=following, **more)
+
+
+def _reflecting_for(*levels: Level) -> Given:
+    planned = PLANNED.model_copy(update={"levels": levels or None})
+    history: list[CycleEvents] = [planned, *HISTORY[Phase.REFLECTING][1:]]
+    return given(*history)
+
+
+def test_a_planned_cycle_is_continued_and_its_drafting_begins() -> None:
+    events = _reflecting().when(_into()).decide()
+    assert events[2:] == [
+        CLOSED,
+        CycleContinued(cycle_id=NEXT_CYCLE, previous_id=CYCLE),
+        BEGUN,
+        SUCCESSOR,
+        _successor(KEY_TERMS),
+    ]
+
+
+def test_a_cycle_that_drafts_already_is_continued_as_it_is() -> None:
+    events = _reflecting().when(_into(replace(FOLLOWING, phase=Phase.DRAFTING))).decide()
+    assert BEGUN not in events
+    assert SUCCESSOR in events
+
+
+def test_an_unknown_next_cycle_is_pointed_to() -> None:
+    assert _reflecting().when(_into(None)).then_raises(NotFound).pointer == "/next_cycle_id"
+
+
+@pytest.mark.parametrize(
+    ("changes", "saying"),
+    [
+        ({"starts_on": STARTS}, "does not begin after this one did (2026-01-01)"),
+        ({"phase": Phase.ACTIVE}, "is active"),
+        ({"phase": Phase.CLOSED}, "is closed"),
+        ({"phase": Phase.CANCELLED}, "is cancelled"),
+        ({"parent_id": CYCLE}, "lies within this one"),
+        ({"levels": (COMPANY,)}, "is for company, and this one for team"),
+    ],
+)
+def test_a_cycle_that_does_not_follow_is_refused_and_those_that_do_are_named(
+    changes: dict[str, Any], saying: str
+) -> None:
+    fitting = Cycle(uid(90), "Summer", date(2026, 7, 1), date(2026, 9, 30))
+    wrong = replace(FOLLOWING, **changes)
+    past = replace(fitting, cycle_id=uid(91), name="Long ago", starts_on=date(2025, 7, 1))
+    reset = _into(wrong, others=(past, wrong, fitting))
+    refusal = _reflecting_for(TEAM_LEVEL).when(reset).then_raises(Refusal, saying)
+    assert refusal.pointer == "/next_cycle_id"
+    assert refusal.detail.endswith(f"Name one of these: 'Summer' ({uid(90)}).")
+    alone = _reflecting_for(TEAM_LEVEL).when(_into(wrong, others=(past, wrong)))
+    assert alone.then_raises(Refusal).detail.endswith("Plan one: next_cycle.")
+
+
+@pytest.mark.parametrize(
+    ("own", "of_next"), [((), (COMPANY,)), ((TEAM_LEVEL,), ()), ((COMPANY, TEAM_LEVEL), (COMPANY,))]
+)
+def test_one_level_in_common_is_enough_and_none_stated_is_any(
+    own: tuple[Level, ...], of_next: tuple[Level, ...]
+) -> None:
+    into = _into(replace(FOLLOWING, levels=of_next))
+    assert SUCCESSOR in _reflecting_for(*own).when(into).decide()
+
+
+def test_what_owners_hold_in_the_next_cycle_counts_for_its_limits() -> None:
+    one = Limits(max_objectives=1, enforcement=Enforcement.REFUSE)
+    full = _into(held={OWNER: 1}, deployment=Deployment(limits=one))
+    assert _reflecting().when(full).then_raises(DecisionRefuses).pointer == "/choices/0"
+    room = _into(held={OWNER: 0}, deployment=Deployment(limits=one))
+    assert SUCCESSOR in _reflecting().when(room).decide()
+
+
+# Levels ----------------------------------------------------------------------------------
+
+
+def _levels(given: Given, **more: Any) -> Any:
+    events = given.when(_reset(_choose(Choice.KEEP), **more)).decide()
+    (planned,) = [event for event in events if isinstance(event, CyclePlanned)]
+    return planned.levels
+
+
+def test_the_next_cycle_is_for_the_levels_of_this_one_unless_it_says_otherwise() -> None:
+    assert _levels(_reflecting()) is None
+    assert _levels(_reflecting_for(COMPANY, TEAM_LEVEL)) == (COMPANY, TEAM_LEVEL)
+    stated = NEXT.model_copy(update={"levels": (TEAM_LEVEL, TEAM_LEVEL)})
+    assert _levels(_reflecting_for(COMPANY), next_cycle=stated) == (TEAM_LEVEL,)
+
+
+def test_a_level_at_which_no_goals_are_set_has_no_next_cycle() -> None:
+    stated = NEXT.model_copy(update={"levels": (Level.INDIVIDUAL,)})
+    reset = _reset(_choose(Choice.KEEP), next_cycle=stated)
+    refusal = _reflecting().when(reset).then_raises(DecisionRefuses, "level individual")
+    assert refusal.pointer == "/next_cycle/levels"
+
+
+def test_a_cycle_of_the_same_level_that_is_planned_for_these_days_is_to_be_named() -> None:
+    planned = replace(FOLLOWING, cycle_id=uid(90), levels=(TEAM_LEVEL,))
+    reset = _reset(_choose(Choice.KEEP), others=(planned,))
+    refusal = _reflecting_for(TEAM_LEVEL).when(reset).then_raises(Refusal, "overlaps 'Spring'")
+    assert "name that one as next_cycle_id" in refusal.detail
+    assert (refusal.pointer, refusal.facts) == (
+        "/next_cycle/starts_on",
+        {"existing_id": str(uid(90))},
+    )
+    for free in (replace(planned, levels=(COMPANY,)), replace(planned, phase=Phase.CLOSED)):
+        shared = _reset(_choose(Choice.KEEP), others=(free,))
+        assert SUCCESSOR in _reflecting_for(TEAM_LEVEL).when(shared).decide()
+    own = replace(planned, cycle_id=CYCLE)
+    assert SUCCESSOR in _reflecting_for(TEAM_LEVEL).when(replace(reset, others=(own,))).decide()
+
+
+# KPIs ------------------------------------------------------------------------------------
+
+WATCHED = Kpi(
+    uid(71),
+    KpiTerms(
+        name="Active customers",
+        unit="customers",
+        owner=OWNER,
+        healthy=HealthyRange(low=Decimal(500)),
+    ),
+    focus=Focus(KEY_RESULT, OBJECTIVE, CYCLE),
+)
+RETURNED = KpiReturned(kpi_id=uid(71), **KEY_IDS, reason=ENDED)
+
+
+def test_a_kpi_in_focus_is_a_health_metric_again_when_the_cycle_ends() -> None:
+    goal = _goal(key_result(score=Decimal(1)))
+    closed = _reflecting().when(_close(goal, kpis=(WATCHED,))).decide()
+    assert closed[-2:] == [RETURNED, CycleClosed(cycle_id=CYCLE)]
+    for choice in (Choice.KEEP, Choice.REMOVE):
+        events = _reflecting().when(_reset(_choose(choice), kpis=(WATCHED,))).decide()
+        assert events[events.index(CLOSED) - 1] == RETURNED
+
+
+# What goes on beside the goals: see `test_carry_over` ------------------------------------
+
+EVERYTHING = frozenset(CarryOver)
+SALES = Owner(kind=OwnerKind.TEAM, id=uid(65))
+YEAR = Cycle(uid(64), "2026", date(2026, 1, 1), date(2026, 12, 31), phase=Phase.ACTIVE)
+LINK = Link(
+    alignment_id=uid(61),
+    objective_id=OBJECTIVE,
+    target=Target(kind="objective", id=uid(66)),
+    rationale="It helps.",
+    why_now=None,
+    above=Objective(uid(66), YEAR.cycle_id, SALES, TERMS, Status.COMMITTED),
+    cycle=YEAR,
+)
+NEED = Need(
+    dependency_id=uid(62),
+    objective_id=OBJECTIVE,
+    on=OtherSide(kind="team", id=SALES.id),
+    needed="Prices.",
+    needed_by=date(2026, 2, 13),
+    owner=OWNER,
+    team_known=True,
+)
+TIED = {**FRESH, uid(61): uid(161), uid(62): uid(162)}
+
+
+def _tied(*links: Link, needs: tuple[Need, ...] = (), **more: Any) -> ResetCycle:
+    bonds = Bonds(links, needs)
+    values = {"bonds": bonds, "kpis": (WATCHED,), "fresh_ids": TIED, "carry_over": EVERYTHING}
+    return _reset(_choose(Choice.KEEP), **{**values, **more})
+
+
+def test_what_was_asked_for_goes_on_after_all_is_drafted() -> None:
+    events = _reflecting().when(_tied(LINK, needs=(NEED,))).decide()
+    assert [type(event) for event in events[-4:]] == [
+        KeyResultDrafted,
+        AlignmentAgreed,
+        DependencyDeclared,
+        KpiFocused,
+    ]
+    assert RETURNED not in events
+
+
+@pytest.mark.parametrize("wanted", list(CarryOver))
+def test_nothing_goes_on_that_was_not_asked_for(wanted: CarryOver) -> None:
+    reset = _tied(LINK, needs=(NEED,), carry_over=frozenset({wanted}))
+    events = _reflecting().when(reset).decide()
+    kinds = {
+        CarryOver.ALIGNMENTS: AlignmentAgreed,
+        CarryOver.DEPENDENCIES: DependencyDeclared,
+        CarryOver.KPI_FOCUS: KpiFocused,
+    }
+    found = [event for event in events if isinstance(event, tuple(kinds.values()))]
+    assert [type(event) for event in found] == [kinds[wanted]]
+    assert (RETURNED in events) is (wanted is not CarryOver.KPI_FOCUS)
+
+
+def test_what_cannot_go_on_is_told_where_it_is_missed() -> None:
+    closed = replace(LINK, cycle=replace(YEAR, phase=Phase.CLOSED))
+    gone = replace(NEED, team_known=False)
+    other = _choose(Choice.MODIFY, terms=KeyResultTerms(title="Launched"))
+    reset = replace(_tied(closed, needs=(gone,)), choices=(other,))
+    events = _reflecting().when(reset).decide()
+    told = [
+        [finding.rule for finding in event.warnings]
+        for event in events
+        if isinstance(event, ObjectiveDrafted | KeyResultDrafted)
+    ]
+    assert told == [
+        ["reset.alignment_lost", "reset.dependency_lost"],
+        ["reset.kpi_focus_lost"],
+    ]
+    assert RETURNED in events

@@ -37,6 +37,7 @@ from app.queries.views import Page
 router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["cycles"])
 CreateCycles = Annotated[Write, creates(Scope.CYCLES_WRITE)]
 WriteCycles = Annotated[Write, writes(Scope.CYCLES_WRITE)]
+WriteReflections = Annotated[Write, writes(Scope.REFLECTIONS_WRITE)]
 
 
 @router.post(
@@ -180,18 +181,21 @@ async def close_cycle(organization_id: UUID, cycle_id: UUID, write: WriteCycles)
 async def reset_cycle(
     organization_id: UUID, cycle_id: UUID, body: ResetBody, write: WriteCycles
 ) -> Response:
-    """Close the cycle and draft the next one from what is kept or modified.
+    """Close the cycle and draft in the next one what is kept or modified.
 
-    Answers with the next cycle; its `previous_id` leads back.
+    The next one is planned as `next_cycle` says, or is there already as `next_cycle_id`. Answers
+    with it; its `previous_id` leads back. What `carry_over` asks for and cannot go on is told as a
+    warning.
     """
 
     async def work(unit: UnitOfWork) -> Answer:
-        next_id = unit.new_id("cycle")
+        next_id = body.next_cycle_id or unit.new_id("cycle")
         command = ResetCycle(
             cycle_id=cycle_id,
             next_cycle_id=next_id,
             next_cycle=body.next_cycle,
             choices=body.choices,
+            carry_over=frozenset(body.carry_over),
         )
         await unit.execute(command, expected=write.expected)
         location = f"/v1/organizations/{organization_id}/cycles/{next_id}"
@@ -208,7 +212,7 @@ async def reset_cycle(
     responses=declared(*WRITES),
 )
 async def record_reflection(
-    organization_id: UUID, cycle_id: UUID, body: ReflectionBody, write: WriteCycles
+    organization_id: UUID, cycle_id: UUID, body: ReflectionBody, write: WriteReflections
 ) -> Response:
     """What worked, what did not, what to change."""
 
@@ -221,6 +225,8 @@ async def record_reflection(
             worked=body.worked,
             did_not_work=body.did_not_work,
             change=body.change,
+            minutes=body.minutes,
+            participants=body.participants,
             external=body.external,
         )
         await unit.execute(command, expected=write.expected)

@@ -59,6 +59,7 @@ async def declare_dependency(
             needed=body.needed,
             needed_by=body.needed_by,
             risk_owner_id=body.risk_owner_id,
+            external=body.external,
         )
         await unit.execute(command)
         location = f"/v1/organizations/{organization_id}/dependencies/{id}"

@@ -13,6 +13,7 @@ from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.schemas import (
     DraftKeyResultBody,
     DraftObjectiveBody,
+    HandOverBody,
     ReasonBody,
     ResultBody,
     ReviseObjectiveBody,
@@ -23,6 +24,7 @@ from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound, Refusal
+from app.domain.hand_over import HandOverObjective
 from app.domain.key_result import KeyResultTerms
 from app.domain.key_result_commands import DraftKeyResult
 from app.domain.objective import (
@@ -177,6 +179,20 @@ async def commit_objective(
 ) -> Response:
     """From now on changes need a reason; check-ins are taken once the cycle is open."""
     command = CommitObjective(objective_id=objective_id)
+    return await write.apply(command, goals.objective, objective_id)
+
+
+@router.post(
+    "/{objective_id:id}:hand-over",
+    operation_id="hand_over_objective",
+    response_model=ObjectiveView,
+    responses=declared(*WRITES, "decision-refuses"),
+)
+async def hand_over_objective(
+    organization_id: UUID, objective_id: UUID, body: HandOverBody, write: WriteObjectives
+) -> Response:
+    """Name another owner, judged by the decisions of now as if it were drafted for them."""
+    command = HandOverObjective(objective_id=objective_id, owner=body.owner, reason=body.reason)
     return await write.apply(command, goals.objective, objective_id)
 
 

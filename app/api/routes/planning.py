@@ -42,7 +42,8 @@ async def plan_cycles(organization_id: UUID, body: PlanYearBody, write: CreateCy
     """Plan a year's cycles from the cadence decided, with their windows.
 
     Levels of one cadence share their cycles. A year cycle is planned where a level has that
-    cadence, or `with_year` asks for one; the shorter ones nest in it.
+    cadence, or `with_year` asks for one; the shorter ones nest in it, or in `parent_id`, which was
+    planned before.
     """
 
     async def work(unit: UnitOfWork) -> Answer:
@@ -61,6 +62,7 @@ async def plan_cycles(organization_id: UUID, body: PlanYearBody, write: CreateCy
             starts_on=body.starts_on,
             levels=body.levels,
             with_year=body.with_year,
+            parent_id=body.parent_id,
         )
         await unit.execute(command)
         location = f"/v1/organizations/{organization_id}/cycles"
@@ -143,6 +145,6 @@ async def get_reminders(
 )
 async def get_calendar(organization_id: UUID, read: ReadState) -> Response:
     """The dates of all cycles as an iCalendar feed: drafting, check-ins, reflection, scoring."""
-    async with read.ledgers.read(read.org_id, read.as_of) as reader:
+    async with read.reader() as reader:
         body = await feed.feed(reader)
     return read.send(body, digest_tag(body), reader, CalendarResponse.media_type)
