@@ -6,12 +6,16 @@ into the next one reach over many goals: see `reset`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
-from typing import ClassVar, assert_never
+from typing import Annotated, ClassVar, assert_never
 from uuid import UUID
 
+from pydantic import Field
+
+from app.domain.access import ORGANIZATION, Concern
 from app.domain.calendar import Windows, windows
 from app.domain.deployment import AnyScoring, Deployment, Scoring
 from app.domain.errors import (
@@ -25,7 +29,7 @@ from app.domain.errors import (
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.readiness import Override, Preparation, assess
 from app.domain.scoring import days
-from app.domain.values import Day, ExternalRef, Level, Line, Moment, Prose
+from app.domain.values import Day, ExternalRef, Finding, Level, Line, Moment, Prose, not_text
 
 
 class Phase(StrEnum):
@@ -108,13 +112,28 @@ class CycleReflectionBegun(CycleEvent, type="cycle.reflection_begun"):
     pass
 
 
-class ReflectionRecorded(CycleEvent, type="reflection.recorded"):
+Minutes = Annotated[int, Field(ge=1, le=1_440), not_text]
+"""How long something took: 1 minute to a day."""
+
+
+class ReflectionRecorded(CycleEvent, type="reflection.recorded", version=2):
+    """Version 1 did not tell how long it took, nor who took part."""
+
     reflection_id: UUID
     team_id: UUID | None = None
     worked: tuple[Prose, ...] = ()
     did_not_work: tuple[Prose, ...] = ()
     change: tuple[Prose, ...] = ()
+    minutes: Minutes | None = None
+    participants: tuple[UUID, ...] = ()
     external: ExternalRef | None = None
+    warnings: tuple[Finding, ...] = ()
+
+
+class CycleContinued(CycleEvent, type="cycle.continued"):
+    """A cycle that was there already goes on from one that was reset into it, the last of them."""
+
+    previous_id: UUID
 
 
 class CycleClosed(CycleEvent, type="cycle.closed"):
@@ -131,6 +150,7 @@ CycleEvents = (
     | CycleScoringBegun
     | CycleReflectionBegun
     | ReflectionRecorded
+    | CycleContinued
     | CycleClosed
 )
 
@@ -155,6 +175,11 @@ class Cycle:
         """The earliest moment a check-in may speak of: its first day, or an early opening."""
         first_day = datetime.combine(self.starts_on, time.min, UTC)
         return min(first_day, self.opened_at) if self.opened_at else first_day
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it takes no more changes."""
+        return self.phase in (Phase.CLOSED, Phase.CANCELLED)
 
     @property
     def ended_at(self) -> datetime:
@@ -200,7 +225,7 @@ def evolve(state: Cycle | None, event: CycleEvents) -> Cycle:
             return replace(state, phase=Phase.SCORING)
         case CycleReflectionBegun():
             return replace(state, phase=Phase.REFLECTING)
-        case ReflectionRecorded():
+        case ReflectionRecorded() | CycleContinued():
             return state
         case CycleClosed():
             return replace(state, phase=Phase.CLOSED)
@@ -263,16 +288,26 @@ class BeginReflection(CycleCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordReflection(CycleCommand):
-    """What worked, what did not, what to change: of a team, or of the whole organisation."""
+    """What worked, what did not, what to change: of a team, or of the whole organisation.
+
+    `minutes` is how long it took. Raises NotFound (team, person), AlreadyExists, Refusal.
+    """
 
     reflection_id: UUID
     team_id: UUID | None = None
     worked: tuple[str, ...] = ()
     did_not_work: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
+    minutes: int | None = None
+    participants: tuple[UUID, ...] = ()
     external: ExternalRef | None = None
     team_known: bool = looked_up("team_known", lambda _, c: c.team_id)
+    unknown: tuple[UUID, ...] = looked_up("unknown_people", lambda _, c: c.participants)
+    key_results: int = looked_up("key_results_committed", lambda _, c: (c.cycle_id, c.team_id))
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "reflection"))
+
+    def concerns(self, state: Cycle | None) -> tuple[Concern, ...]:
+        return (Concern("team", self.team_id) if self.team_id else ORGANIZATION,)
 
 
 CycleCommands = (
@@ -291,6 +326,7 @@ def plan(
     parent: Cycle | None = None,
     previous_id: UUID | None = None,
     external: ExternalRef | None = None,
+    levels: tuple[Level, ...] = (),
     pointer: str = "",
 ) -> CyclePlanned:
     """A cycle whose dates are in order, within its parent's, and of a length decided.
@@ -298,14 +334,7 @@ def plan(
     Raises Refusal, NotFound (parent), DecisionRefuses.
     """
     if parent_id is not None:
-        if parent is None:
-            raise NotFound("cycle", parent_id, pointer=f"{pointer}/parent_id")
-        if parent.phase is Phase.CANCELLED:
-            raise Refusal(
-                f"{parent.name!r} is cancelled; choose another cycle.",
-                pointer=f"{pointer}/parent_id",
-            )
-        check_within(parent, starts_on, ends_on, f"{pointer}/parent_id")
+        check_parent(parent_id, parent, starts_on, ends_on, f"{pointer}/parent_id")
     check_length(deployment, starts_on, ends_on, pointer)
     return CyclePlanned(
         cycle_id=cycle_id,
@@ -315,8 +344,20 @@ def plan(
         parent_id=parent_id,
         previous_id=previous_id,
         external=external,
+        levels=levels or None,
         windows=windows(starts_on, ends_on, deployment),
     )
+
+
+def check_parent(
+    parent_id: UUID, parent: Cycle | None, starts_on: date, ends_on: date, pointer: str
+) -> None:
+    """Raise NotFound or Refusal unless a cycle is there to hold one of these days."""
+    if parent is None:
+        raise NotFound("cycle", parent_id, pointer=pointer)
+    if parent.phase is Phase.CANCELLED:
+        raise Refusal(f"{parent.name!r} is cancelled; choose another cycle.", pointer=pointer)
+    check_within(parent, starts_on, ends_on, pointer)
 
 
 def check_within(parent: Cycle, starts_on: date, ends_on: date, pointer: str) -> None:
@@ -367,6 +408,61 @@ def _gate(state: Cycle, command: OpenCycle) -> Override | None:
     )
 
 
+def _reflect(state: Cycle, command: RecordReflection) -> ReflectionRecorded:
+    if command.existing is not None:
+        raise AlreadyExists("reflection", command.existing)
+    state.allow(command, Phase.SCORING, Phase.REFLECTING)
+    if command.team_id is not None and not command.team_known:
+        raise NotFound("team", command.team_id, pointer="/team_id")
+    for person in command.unknown:
+        place = command.participants.index(person)
+        raise NotFound("person", person, pointer=f"/participants/{place}")
+    if not (command.worked or command.did_not_work or command.change):
+        raise Refusal(
+            "Say at least one thing that worked, did not work, or should change.",
+            pointer="/worked",
+        )
+    return ReflectionRecorded(
+        cycle_id=state.cycle_id,
+        reflection_id=command.reflection_id,
+        team_id=command.team_id,
+        worked=command.worked,
+        did_not_work=command.did_not_work,
+        change=command.change,
+        minutes=command.minutes,
+        participants=tuple(dict.fromkeys(command.participants)),
+        external=command.external,
+        warnings=tuple(_of_length(command)),
+    )
+
+
+SHORTEST, LONGEST, EACH = 30, 60, 10
+"""Minutes: a reflection takes from half an hour to one, and no key result more than ten."""
+
+
+def _of_length(command: RecordReflection) -> Iterator[Finding]:
+    """Warnings about a reflection that hardly took place, or went on and on.
+
+    Half an hour is never too long, however few the key results.
+    """
+    minutes, held = command.minutes, command.key_results
+    if minutes is None:
+        return
+    if not SHORTEST <= minutes <= LONGEST:
+        yield Finding(
+            rule="reflection.minutes",
+            message=f"The reflection took {minutes} minutes; plan {SHORTEST} to {LONGEST}.",
+            decision="cycle_length",
+        )
+    if held and minutes > max(EACH * held, SHORTEST):
+        yield Finding(
+            rule="reflection.minutes_per_key_result",
+            message=f"{minutes} minutes for {held} key result(s) is more than {EACH} for each; "
+            "ask what was learnt, and leave the rest to its owner.",
+            decision="cycle_length",
+        )
+
+
 def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
     if isinstance(command, PlanCycle):
         if command.existing is not None:
@@ -408,27 +504,7 @@ def decide(state: Cycle | None, command: CycleCommands) -> list[CycleEvents]:
             state.allow(command, Phase.SCORING)
             return [CycleReflectionBegun(cycle_id=cycle_id)]
         case RecordReflection():
-            if command.existing is not None:
-                raise AlreadyExists("reflection", command.existing)
-            state.allow(command, Phase.SCORING, Phase.REFLECTING)
-            if command.team_id is not None and not command.team_known:
-                raise NotFound("team", command.team_id, pointer="/team_id")
-            if not (command.worked or command.did_not_work or command.change):
-                raise Refusal(
-                    "Say at least one thing that worked, did not work, or should change.",
-                    pointer="/worked",
-                )
-            return [
-                ReflectionRecorded(
-                    cycle_id=cycle_id,
-                    reflection_id=command.reflection_id,
-                    team_id=command.team_id,
-                    worked=command.worked,
-                    did_not_work=command.did_not_work,
-                    change=command.change,
-                    external=command.external,
-                )
-            ]
+            return [_reflect(state, command)]
         case _:
             assert_never(command)
 

@@ -24,6 +24,7 @@ from app.domain.measures import (
     Reading,
     Threshold,
     Told,
+    fits,
     progress,
 )
 from app.domain.messages import Event
@@ -127,24 +128,11 @@ class KeyResultDrafted(KeyResultEvent, type="key_result.drafted"):
     warnings: tuple[Finding, ...] = ()
 
 
-class KeyResultAmended(KeyResultEvent, type="key_result.amended"):
-    """After commitment it carries a reason; `progress` is the latest reading's, measured anew.
-
-    `committed_terms` are those at commitment, stated by the first amendment after it.
-    """
-
-    terms: KeyResultTerms
-    committed_terms: KeyResultTerms | None = None
-    progress: Share | None = None
-    reason: Prose | None = None
-
-
-class KeyResultRemoved(KeyResultEvent, type="key_result.removed"):
-    reason: Prose | None = None
-
-
 class Standing(Value):
-    """What a key result stands at after a check-in was changed: the last word on each thing."""
+    """What a key result stands at after an event: the last word on each thing.
+
+    `progress` is that of all readings together: a threshold's moves with one of long ago.
+    """
 
     value: Reading | None = None
     read_at: Moment | None = None
@@ -154,16 +142,36 @@ class Standing(Value):
     last_check_in_at: Moment | None = None
 
 
-class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=2):
+class KeyResultAmended(KeyResultEvent, type="key_result.amended", version=2):
+    """After commitment it carries a reason; `progress` is that of the readings, measured anew.
+
+    `committed_terms` are those at commitment, stated by the first amendment after it. Version 1
+    stated no standing: only the progress changed.
+    """
+
+    terms: KeyResultTerms
+    committed_terms: KeyResultTerms | None = None
+    progress: Share | None = None
+    standing: Standing | None = None
+    reason: Prose | None = None
+
+
+class KeyResultRemoved(KeyResultEvent, type="key_result.removed"):
+    reason: Prose | None = None
+
+
+class CheckInRecorded(KeyResultEvent, type="check_in.recorded", version=3):
     """`last_word`: in what no check-in recorded before speaks of a later moment.
 
     Version 1 kept confidence as a percentage, 0 to 100, and had one last word for everything.
+    Version 2 stated no standing: what has no last word changed nothing that was shown.
     """
 
     check_in_id: UUID
     terms: CheckInTerms
     progress: Share | None = None
     last_word: tuple[Aspect, ...]
+    standing: Standing | None = None
     occurred_at: Moment
     tracking: TrackedBy | None = None
     external: ExternalRef | None = None
@@ -244,7 +252,10 @@ class CheckIn:
 
 @dataclass(frozen=True, slots=True)
 class KeyResult:
-    """`last` is, for each thing that can be said, the check-in that has the last word in it."""
+    """`last` is, for each thing that can be said, the check-in that has the last word in it.
+
+    A reading that does not fit the measure, from before an amendment, has none.
+    """
 
     key_result_id: UUID
     objective_id: UUID
@@ -275,20 +286,28 @@ class KeyResult:
 
     def progress(self, rules: AnyScoring | None = None) -> Decimal | None:
         """How far it has come; None without a reading that fits the measure."""
-        return self.progress_of(self.terms, rules)
-
-    def progress_of(self, terms: KeyResultTerms, rules: AnyScoring | None) -> Decimal | None:
-        """How far it has come as other terms measure it."""
-        if isinstance(terms.measure, Threshold):
+        if isinstance(self.terms.measure, Threshold):
             told = self.told
         else:
             # Of these, the last reading tells all.
             last = self.last.get("value")
             told = () if last is None else (_told(last),)
-        return progress(terms.measure, told, held_by=rules.threshold_by if rules else "time")
+        return progress(self.terms.measure, told, held_by=rules.threshold_by if rules else "time")
+
+    def with_terms(self, terms: KeyResultTerms) -> KeyResult:
+        """After an amendment; another kind of measure takes other readings."""
+        return replace(self, terms=terms)._standing_on(self.check_ins)
+
+    def with_new_check_in(self, told: CheckIn) -> KeyResult:
+        """After a check-in was told for the first time."""
+        return replace(
+            self,
+            check_ins={**self.check_ins, told.check_in_id: told},
+            last={**self.last, **dict.fromkeys(self.last_word(told), told)},
+        )
 
     def with_check_in(self, told: CheckIn) -> KeyResult:
-        """After a check-in was told, or told anew; the last words are found again."""
+        """After a check-in was told anew; the last words are found again."""
         return self._standing_on({**self.check_ins, told.check_in_id: told})
 
     def without_check_in(self, check_in_id: UUID) -> KeyResult:
@@ -299,11 +318,17 @@ class KeyResult:
         last: dict[Aspect, CheckIn] = {}
         for aspect in ASPECTS:
             # Of two that speak of the same moment, the later told has the last word.
-            saying = [one for one in check_ins.values() if one.says(aspect)]
+            saying = [one for one in check_ins.values() if self._counts(one, aspect)]
             saying.sort(key=lambda one: one.occurred_at)
             if saying:
                 last[aspect] = saying[-1]
         return replace(self, check_ins=check_ins, last=last)
+
+    def _counts(self, one: CheckIn, aspect: Aspect) -> bool:
+        value = one.terms.value
+        return one.says(aspect) and (
+            aspect != "value" or (value is not None and fits(self.terms.measure, value))
+        )
 
     def standing(self, rules: AnyScoring | None) -> Standing:
         """The last word on each thing."""
@@ -330,19 +355,13 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
     assert state is not None, "a key result's stream starts with key_result.drafted"
     match event:
         case KeyResultAmended():
-            return replace(
-                state,
-                terms=event.terms,
-                committed_terms=state.committed_terms or event.committed_terms,
-            )
+            committed_terms = state.committed_terms or event.committed_terms
+            return replace(state.with_terms(event.terms), committed_terms=committed_terms)
         case KeyResultRemoved():
             return replace(state, removed=True)
         case CheckInRecorded():
-            told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
-            return replace(
-                state,
-                check_ins={**state.check_ins, told.check_in_id: told},
-                last={**state.last, **dict.fromkeys(event.last_word, told)},
+            return state.with_new_check_in(
+                CheckIn(event.check_in_id, event.terms, event.occurred_at)
             )
         case CheckInCorrected():
             told = CheckIn(event.check_in_id, event.terms, event.occurred_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import ClassVar, assert_never
 from uuid import UUID
 
 from app.domain import scoring
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import (
     AnyScoring,
@@ -43,6 +45,7 @@ from app.domain.key_result import (
     _told,
     evolve,
 )
+from app.domain.kpi import Kpi, KpiReturned, returned
 from app.domain.measures import (
     AnyMeasure,
     Baseline,
@@ -64,6 +67,9 @@ from app.domain.values import (
 # Clocks of integrations run a little ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
 
+REMOVED = "The key result was removed."
+"""Why its KPI is a health metric again."""
+
 
 # Commands ---------------------------------------------------------------------------------
 
@@ -76,6 +82,9 @@ class KeyResultCommand(Command):
     @property
     def stream(self) -> Stream:
         return Stream(self.category, self.key_result_id)
+
+    def concerns(self, state: KeyResult | None) -> tuple[Concern, ...]:
+        return (Concern("key_result", self.key_result_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,9 @@ class DraftKeyResult(KeyResultCommand):
     held: int = looked_up("key_results_held", lambda _, c: c.objective_id)
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "key_result"))
 
+    def concerns(self, state: KeyResult | None) -> tuple[Concern, ...]:
+        return (Concern("objective", self.objective_id),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmendKeyResult(KeyResultCommand):
@@ -107,9 +119,15 @@ class AmendKeyResult(KeyResultCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveKeyResult(KeyResultCommand):
-    """Raises ReasonMissing when the objective is committed and no reason is given."""
+    """A KPI in focus on it is a health metric again.
+
+    Raises ReasonMissing when the objective is committed and no reason is given.
+    """
 
     reason: str | None = None
+    kpis: tuple[Kpi, ...] = looked_up(
+        "kpis_in_focus", lambda _, c: {"key_result_id": c.key_result_id}
+    )
     objective: Objective | None = looked_up("objective", lambda k, _: k and k.objective_id)
     cycle: Cycle | None = looked_up("cycle", lambda k, _: k and k.cycle_id)
 
@@ -314,28 +332,29 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
     terms = _said(state, command.terms)
     moment = _within(cycle, command.occurred_at, command.at)
     told = CheckIn(command.check_in_id, terms, moment)
+    after = state.with_new_check_in(told)
     return CheckInRecorded(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
         cycle_id=state.cycle_id,
         check_in_id=command.check_in_id,
         terms=terms,
-        progress=_progress_with(state, told, cycle),
+        progress=_progress_told(after, told, cycle),
         last_word=state.last_word(told),
+        standing=after.standing(cycle.scoring),
         tracking=_tracking(state, command),
         occurred_at=moment,
         external=command.external,
     )
 
 
-def _progress_with(state: KeyResult, told: CheckIn, cycle: Cycle) -> Decimal | None:
-    """The progress that a check-in tells; for a threshold, together with those before."""
+def _progress_told(after: KeyResult, told: CheckIn, cycle: Cycle) -> Decimal | None:
+    """The progress that a check-in tells; for a threshold, together with all others."""
     if told.terms.value is None:
         return None
-    measure = state.terms.measure
-    if isinstance(measure, Threshold):
-        return state.with_check_in(told).progress(cycle.scoring)
-    return progress(measure, [_told(told)])
+    if isinstance(after.terms.measure, Threshold):
+        return after.progress(cycle.scoring)
+    return progress(after.terms.measure, [_told(told)])
 
 
 def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckInCorrected:
@@ -345,6 +364,7 @@ def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckIn
     if command.occurred_at is not None:
         moment = _within(cycle, command.occurred_at, command.at)
     told = CheckIn(command.check_in_id, terms, moment)
+    after = state.with_check_in(told)
     return CheckInCorrected(
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
@@ -352,9 +372,9 @@ def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckIn
         check_in_id=command.check_in_id,
         terms=terms,
         occurred_at=moment,
-        progress=_progress_with(state, told, cycle),
+        progress=_progress_told(after, told, cycle),
         reason=command.reason,
-        standing=state.with_check_in(told).standing(cycle.scoring),
+        standing=after.standing(cycle.scoring),
     )
 
 
@@ -433,7 +453,9 @@ def score(
     )
 
 
-def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResultEvents]:
+def decide(
+    state: KeyResult | None, command: KeyResultCommands
+) -> Sequence[KeyResultEvents | KpiReturned]:
     if isinstance(command, DraftKeyResult):
         return [_draft(command)]
     if state is None:
@@ -463,12 +485,14 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             _reason_if_committed(objective, command.reason)
             if cycle.scoring is not None:
                 _demand_levels(objective, cycle.scoring, command.terms.measure)
+            standing = state.with_terms(command.terms).standing(cycle.scoring)
             return [
                 KeyResultAmended(
                     **ids,
                     terms=command.terms,
                     committed_terms=_at_commitment(state, objective),
-                    progress=state.progress_of(command.terms, cycle.scoring),
+                    progress=standing.progress,
+                    standing=standing,
                     reason=command.reason,
                 )
             ]
@@ -476,7 +500,8 @@ def decide(state: KeyResult | None, command: KeyResultCommands) -> list[KeyResul
             cycle.allow(command, Phase.DRAFTING, Phase.ACTIVE)
             objective.allow(command, Status.DRAFT, Status.PROPOSED, Status.COMMITTED)
             _reason_if_committed(objective, command.reason)
-            return [KeyResultRemoved(**ids, reason=command.reason)]
+            removed = KeyResultRemoved(**ids, reason=command.reason)
+            return [*returned(command.kpis, REMOVED), removed]
         case RecordCheckIn():
             # First: a second delivery is one even when the cycle has gone on.
             if command.existing is not None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple, assert_never
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, TypeAdapter
 
 from app.domain.errors import Refusal, WrongKind
 from app.domain.values import Line, Number, Value, share, tagged
@@ -105,6 +105,7 @@ class Milestone(Value):
 
 AnyMeasure = Metric | Threshold | Baseline | Milestone
 Measure = Annotated[AnyMeasure, Field(discriminator="kind")]
+measure_of: TypeAdapter[AnyMeasure] = TypeAdapter(Measure)
 
 HeldBy = Literal["time", "check_ins"]
 """Whether a threshold is held for a share of the time, or of the check-ins."""

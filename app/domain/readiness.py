@@ -189,9 +189,14 @@ def _no_coach(coaches: tuple[ActiveCoach, ...]) -> str:
     )
 
 
-def _coverage(facts: Preparation, at: datetime) -> Condition:
+def without_coach(facts: Preparation, at: datetime) -> list[CoachedTeam]:
+    """The teams that no coach covers whose certificate holds at a moment."""
     covered = {id for one in facts.coaches if one.certified(at) for id in one.teams}
-    without = [team for team in facts.teams if team.team_id not in covered]
+    return [team for team in facts.teams if team.team_id not in covered]
+
+
+def _coverage(facts: Preparation, at: datetime) -> Condition:
+    without = without_coach(facts, at)
     missing = Missing(
         condition="coverage",
         message=f"{len(without)} team(s) have no certified coach: "

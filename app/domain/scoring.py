@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import assert_never
+from typing import Literal, assert_never
 
 from app.domain.deployment import (
     AnyScoring,
@@ -15,7 +15,17 @@ from app.domain.deployment import (
     RadicalFocus,
     StretchTargetCommit,
 )
-from app.domain.measures import AnyMeasure, Metric, Milestone, Rung, Told, fits, progress
+from app.domain.measures import (
+    AnyMeasure,
+    Baseline,
+    Metric,
+    Milestone,
+    Rung,
+    Threshold,
+    Told,
+    fits,
+    progress,
+)
 from app.domain.values import Health, share
 
 FORMULAS = {
@@ -44,15 +54,23 @@ def compute(
 
     `told` is in the order of what it speaks of; thresholds are judged up to `until`.
     """
-    formula = FORMULAS[rules.system]
     reached = progress(measure, told, held_by=rules.threshold_by, until=until)
     if reached is None:
-        return Computed(Decimal(0), formula, "No check-in has a value that fits: silence scores 0.")
+        because = "No check-in has a value that fits: silence scores 0."
+        return Computed(Decimal(0), FORMULAS[rules.system], because)
+    last = [one for one in told if fits(measure, one.reading)][-1].reading
+    return _judge(rules, measure, last, reached)
+
+
+def _judge(
+    rules: AnyScoring, measure: AnyMeasure, last: bool | Rung | Decimal, reached: Decimal
+) -> Computed:
+    formula = FORMULAS[rules.system]
     match rules:
         case MeasureWhatMatters():
             return Computed(reached, formula, f"The score is the progress, {_plain(reached)}.")
         case StretchTargetCommit():
-            return _by_levels(rules, measure, told, reached)
+            return _by_levels(rules, measure, last, reached)
         case RadicalFocus():
             done = reached == 1
             because = f"Progress is {_plain(reached)}: the target was {'' if done else 'not '}met."
@@ -62,11 +80,13 @@ def compute(
 
 
 def _by_levels(
-    rules: StretchTargetCommit, measure: AnyMeasure, told: Sequence[Told], reached: Decimal
+    rules: StretchTargetCommit,
+    measure: AnyMeasure,
+    last: bool | Rung | Decimal,
+    reached: Decimal,
 ) -> Computed:
     """Between the anchors agreed, and never on a plain line from baseline to stretch."""
     formula = FORMULAS[rules.system]
-    last = [one for one in told if fits(measure, one.reading)][-1].reading
     if isinstance(measure, Milestone) and isinstance(last, Rung):
         score = rules.anchors[last]
         return Computed(score, formula, f"The level reached is {last}, anchored at {score}.")
@@ -128,6 +148,46 @@ def forecast(
         return None
     elapsed = Decimal(str((min(read_at, ends) - began) / (ends - began)))
     return share(reached / elapsed)
+
+
+def expected(
+    measure: AnyMeasure,
+    reached: Decimal | None,
+    read_at: datetime | None,
+    began: datetime,
+    ends: datetime,
+) -> Decimal | None:
+    """Progress at the end of the cycle, 0 to 1, as far as the kind of measure lets it be told.
+
+    A metric goes on at its average pace, and a threshold is held as it was. A milestone and a
+    baseline have no pace: nothing is told of them until they are done.
+    """
+    match measure:
+        case Metric():
+            return forecast(reached, read_at, began, ends)
+        case Threshold():
+            return reached
+        case Milestone() | Baseline():
+            return reached if reached == 1 else None
+        case _:
+            assert_never(measure)
+
+
+Trend = Literal["on_track", "off_track"]
+
+
+def trending(rules: AnyScoring, measure: AnyMeasure, expected: Decimal | None) -> Trend | None:
+    """Whether the progress that is expected would be scored as good; None where none is.
+
+    It assumes what the expectation does, and that the score will be the computed one.
+    """
+    if expected is None:
+        return None
+    last: bool | Rung | Decimal = Rung.STRETCH
+    if isinstance(measure, Metric):
+        last = measure.baseline + expected * (measure.target - measure.baseline)
+    score = _judge(rules, measure, last, expected).score
+    return "on_track" if score >= rules.good else "off_track"
 
 
 def check_in_due(

@@ -22,7 +22,22 @@ def _check_in_by_aspect(data: Data) -> Data:
     return {**rest, "terms": terms, "last_word": ["moment", *said] if latest else []}
 
 
+def _nothing_before(data: Data) -> Data:
+    """Version 1 knew no `previous_id`: nothing was taken over from the cycle before."""
+    return data
+
+
+def _as_it_was(data: Data) -> Data:
+    """The next version states more, which nobody can tell of what was kept before."""
+    return data
+
+
 UPCASTERS: dict[tuple[str, int], Callable[[Data], Data]] = {
+    ("alignment.agreed", 1): _nothing_before,
     ("check_in.recorded", 1): _check_in_by_aspect,
+    ("check_in.recorded", 2): _as_it_was,
+    ("key_result.amended", 1): _as_it_was,
+    ("reflection.recorded", 1): _as_it_was,
+    ("dependency.declared", 1): _nothing_before,
 }
 """From (type, version) to the function that makes it the next version."""

@@ -93,8 +93,8 @@ def _terms(terms: KeyResultTerms) -> dict[str, Any]:
     }
 
 
-def _standing(event: CheckInRecorded) -> dict[str, Any]:
-    """What of a check-in becomes the key result's standing: never what an older one says."""
+def _last_words(event: CheckInRecorded) -> dict[str, Any]:
+    """What of a check-in kept before version 3 became the key result's standing."""
     terms, said = event.terms, dict[str, Any]()
     for aspect in event.last_word:
         match aspect:
@@ -144,14 +144,18 @@ def project(recorded: Recorded) -> Iterator[Change]:
             )
             return
         case KeyResultAmended():
-            changed = {**_terms(event.terms), "progress": event.progress}
+            stands = {"progress": event.progress}
+            if event.standing is not None:
+                stands = _stands(event.standing)
+            changed = {**_terms(event.terms), **stands}
             if event.committed_terms is not None:
                 measure = event.committed_terms.measure.model_dump(mode="json")
                 changed["committed_measure"] = measure
         case KeyResultRemoved():
             changed = {"removed": True}
         case CheckInRecorded():
-            changed = _standing(event)
+            standing = event.standing
+            changed = _last_words(event) if standing is None else _stands(standing)
         case CheckInCorrected() | CheckInRetracted():
             changed = _stands(event.standing)
         case KeyResultSucceeded():

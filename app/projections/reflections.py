@@ -28,6 +28,8 @@ class ReflectionRow(SQLModel, table=True):
     worked: Any = json_column()
     did_not_work: Any = json_column()
     change: Any = json_column()
+    minutes: int | None = None
+    participants: Any = json_column()
     actor: str
     recorded_at: datetime = moment()
 
@@ -45,6 +47,8 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     worked=list(event.worked),
                     did_not_work=list(event.did_not_work),
                     change=list(event.change),
+                    minutes=event.minutes,
+                    participants=[str(id) for id in event.participants],
                     actor=recorded.meta.actor,
                     recorded_at=recorded.recorded_at,
                 )

@@ -185,6 +185,29 @@ async def test_a_backdated_check_in_does_not_override_a_later_one(api: Api) -> N
     assert before["last_check_in_at"] == "2024-02-01T12:00:00Z"
 
 
+async def test_a_backdated_reading_of_a_threshold_moves_what_is_shown_at_once(api: Api) -> None:
+    cycle, team = await api.cycle(**PAST), await api.team()
+    measure = {"kind": "threshold", "unit": "percent", "bound": "at_least", "limit": 99}
+    parts = [{"title": "The shop is reachable", "measure": measure}]
+    objective = await api.commit(await api.objective(cycle, team, key_results=parts))
+    await api.move(cycle, "open")
+    (key_result,) = objective["key_results"]
+    for day in ("01-10", "01-30"):
+        await api.check_in(key_result, value=99.5, occurred_at=f"2024-{day}T12:00:00Z")
+    assert (await _seen(api, key_result))["progress"] == 1
+
+    wrong = await api.check_in(key_result, value=97, occurred_at="2024-01-20T12:00:00Z")
+    shown = await _seen(api, key_result)
+    assert (shown["value"], shown["progress"]) == (99.5, 0.5)
+    assert shown["last_check_in_at"] == "2024-01-30T12:00:00Z"
+    moved = {"value": 97, "occurred_at": "2024-01-25T12:00:00Z", "reason": "Another day."}
+    await api.put(f"/check-ins/{wrong['id']}", moved, if_match="*")
+    assert (await _seen(api, key_result))["progress"] == 0.75
+    await api.post(f"/check-ins/{wrong['id']}:retract", {"reason": "The probe was off."})
+    assert (await _seen(api, key_result))["progress"] == 1
+    assert (await api.get("/ledger:verify"))["identical"]
+
+
 async def test_of_two_check_ins_on_the_same_moment_the_one_recorded_last_counts(api: Api) -> None:
     (key_result,) = await _running(api, **PAST)
     for value in (150, 140):

@@ -50,7 +50,7 @@ from app.domain.key_result_commands import (
     SucceedBaseline,
     decider,
 )
-from app.domain.measures import Baseline, Metric, Milestone, Told, progress
+from app.domain.measures import Baseline, Metric, Milestone, Threshold, Told, progress
 from app.domain.objective import Status
 from app.domain.scoring import FORMULAS
 from app.domain.values import ExternalRef, Health, Owner, OwnerKind
@@ -120,18 +120,28 @@ def _said(
     *,
     progress: str | None = None,
     last_word: tuple[Aspect, ...] | None = None,
+    standing: Standing | None = None,
     occurred_at: datetime = NOW,
     **more: Any,
 ) -> CheckInRecorded:
-    """Unless stated otherwise, it has the last word in all that it says."""
+    """Unless stated otherwise, it has the last word in all that it says, and nothing else is."""
     terms = CheckInTerms(value=value, **more)
     says = CheckIn(CHECK_IN, terms, occurred_at).says
+    alone = Standing(
+        value=value,
+        read_at=None if value is None else occurred_at,
+        progress=None if progress is None else Decimal(progress),
+        confidence=terms.confidence,
+        health=terms.health,
+        last_check_in_at=occurred_at,
+    )
     return CheckInRecorded(
         **KEY_IDS,
         check_in_id=CHECK_IN,
         terms=terms,
         progress=None if progress is None else Decimal(progress),
         last_word=tuple(a for a in ASPECTS if says(a)) if last_word is None else last_word,
+        standing=standing or alone,
         tracking="manual",
         occurred_at=occurred_at,
     )
@@ -190,6 +200,9 @@ def test_an_amendment_after_commitment_needs_a_reason_and_measures_anew() -> Non
             terms=EASIER,
             committed_terms=KEY_TERMS,
             progress=Decimal("0.5"),
+            standing=Standing(
+                value=Decimal(125), read_at=NOW, progress=Decimal("0.5"), last_check_in_at=NOW
+            ),
             reason="One market less.",
         )
     )
@@ -197,7 +210,9 @@ def test_an_amendment_after_commitment_needs_a_reason_and_measures_anew() -> Non
 
 def test_a_draft_is_amended_without_a_reason() -> None:
     command = _on(AmendKeyResult, terms=EASIER, owner_level=None, objective=objective(Status.DRAFT))
-    given(KEY_RESULT_DRAFTED).when(command).then(KeyResultAmended(**KEY_IDS, terms=EASIER))
+    given(KEY_RESULT_DRAFTED).when(command).then(
+        KeyResultAmended(**KEY_IDS, terms=EASIER, standing=Standing())
+    )
 
 
 def test_a_reading_that_does_not_fit_the_amended_measure_gives_no_progress() -> None:
@@ -220,7 +235,9 @@ def test_an_amendment_that_changes_nothing_is_no_event() -> None:
 def test_a_removed_key_result_takes_no_more_commands() -> None:
     given(KEY_RESULT_DRAFTED).when(_on(RemoveKeyResult)).then_raises(ReasonMissing)
     removed = KeyResultRemoved(**KEY_IDS, reason="Wrong measure.")
-    given(KEY_RESULT_DRAFTED).when(_on(RemoveKeyResult, reason="Wrong measure.")).then(removed)
+    given(KEY_RESULT_DRAFTED).when(_on(RemoveKeyResult, reason="Wrong measure.", kpis=())).then(
+        removed
+    )
     after = given(KEY_RESULT_DRAFTED, removed)
     after.when(_say(value=Decimal(1))).then_raises(InvalidState, "removed")
     after.when(_on(RemoveKeyResult, reason="Again.")).then_raises(InvalidState)
@@ -291,10 +308,17 @@ def test_a_clock_that_runs_a_little_ahead_is_forgiven() -> None:
 
 
 def test_a_backdated_check_in_never_replaces_a_later_one() -> None:
-    history = (KEY_RESULT_DRAFTED, _said(Decimal(150), progress="0.5"))
+    later = _said(Decimal(150), progress="0.5").model_copy(update={"check_in_id": uid(31)})
+    history = (KEY_RESULT_DRAFTED, later)
     backdated = given(*history).when(_say(YESTERDAY, value=Decimal(110)))
     (event,) = backdated.decide()
-    assert event == _said(Decimal(110), progress="0.1", last_word=(), occurred_at=YESTERDAY)
+    assert event == _said(
+        Decimal(110),
+        progress="0.1",
+        last_word=(),
+        standing=later.standing,
+        occurred_at=YESTERDAY,
+    )
     assert given(*history, event).state(RecordCheckIn).progress() == Decimal("0.5")
 
 
@@ -314,6 +338,114 @@ def test_a_clock_that_runs_ahead_does_not_silence_the_next_check_in() -> None:
     (event,) = given(KEY_RESULT_DRAFTED, event).when(_say(NOW, value=Decimal(130))).decide()
     assert isinstance(event, CheckInRecorded)
     assert "value" in event.last_word
+
+
+# Standing ---------------------------------------------------------------------------------
+
+UPTIME = KEY_RESULT_DRAFTED.model_copy(
+    update={
+        "terms": KEY_TERMS.model_copy(
+            update={"measure": Threshold(unit="percent", bound="at_least", limit=Decimal(99))}
+        )
+    }
+)
+REACHED = KEY_RESULT_DRAFTED.model_copy(
+    update={"terms": KEY_TERMS.model_copy(update={"measure": Milestone()})}
+)
+
+
+def _telling(*told: tuple[int, Any, datetime], on: KeyResultDrafted) -> list[Any]:
+    """What happens when readings are told one after the other."""
+    history: list[Any] = [on]
+    for number, value, at in told:
+        command = replace(_say(at, value=value), check_in_id=uid(number))
+        history += given(*history).when(command).decide()
+    return history
+
+
+def test_a_backdated_reading_moves_the_standing_of_a_threshold() -> None:
+    """It was held from the first reading on; then it turns out that it was not, for half of it."""
+    days = [NOW - timedelta(days=back) for back in (4, 2, 0)]
+    in_order = _telling((31, Decimal(99), days[0]), (32, Decimal(99), days[2]), on=UPTIME)
+    assert in_order[-1].standing.progress == 1
+    late = _telling(
+        (31, Decimal(99), days[0]),
+        (32, Decimal(99), days[2]),
+        (33, Decimal(90), days[1]),
+        on=UPTIME,
+    )[-1]
+    assert late.last_word == ()
+    assert late.standing == in_order[-1].standing.model_copy(update={"progress": Decimal("0.5")})
+
+
+def test_a_backdated_reading_never_becomes_where_a_metric_or_a_milestone_stands() -> None:
+    metric = _telling(
+        (31, Decimal(150), NOW), (32, Decimal(190), YESTERDAY), on=KEY_RESULT_DRAFTED
+    )[-1]
+    assert (metric.progress, metric.standing.progress) == (Decimal("0.9"), Decimal("0.5"))
+    assert (metric.standing.value, metric.standing.read_at) == (150, NOW)
+    milestone = _telling((31, False, NOW), (32, True, YESTERDAY), on=REACHED)[-1]
+    assert (milestone.progress, milestone.standing.progress) == (1, 0)
+    assert milestone.standing.value is False
+
+
+_MOMENTS = [NOW - timedelta(days=back) for back in range(5)]
+_READINGS: dict[str, tuple[KeyResultDrafted, st.SearchStrategy[Any]]] = {
+    "metric": (KEY_RESULT_DRAFTED, st.integers(100, 200).map(Decimal)),
+    "threshold": (UPTIME, st.sampled_from([Decimal(98), Decimal(99)])),
+    "milestone": (REACHED, st.booleans()),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(_READINGS))
+@given_any(st.data())
+def test_the_standing_that_an_event_states_is_that_of_all_readings_in_any_order(
+    kind: str, data: st.DataObject
+) -> None:
+    drafted, values = _READINGS[kind]
+    readings = data.draw(st.lists(values, min_size=2, max_size=5))
+    days = data.draw(st.permutations(_MOMENTS))[: len(readings)]
+    told = [(30 + n, v, at) for n, (v, at) in enumerate(zip(readings, days, strict=True))]
+    last = _telling(*told, on=drafted)[-1]
+    in_order = _telling(*sorted(told, key=lambda one: one[2]), on=drafted)
+    assert last.standing == in_order[-1].standing
+
+    # Taken back and stated anew, the others stand as if it had never been told otherwise.
+    wrong = told[0]
+    history = _telling(*told, on=drafted)
+    retract = _on(RetractCheckIn, check_in_id=uid(wrong[0]), reason="x")
+    (retracted,) = given(*history).when(retract).decide()
+    without = _telling(*sorted(told[1:], key=lambda one: one[2]), on=drafted)
+    assert isinstance(retracted, CheckInRetracted)
+    assert retracted.standing == without[-1].standing
+    correct = _on(
+        CorrectCheckIn,
+        check_in_id=uid(wrong[0]),
+        terms=CheckInTerms(value=told[1][1]),
+        reason="x",
+    )
+    (corrected,) = given(*history).when(correct).decide()
+    anew = [(wrong[0], told[1][1], wrong[2]), *told[1:]]
+    restated = _telling(*sorted(anew, key=lambda one: one[2]), on=drafted)
+    assert isinstance(corrected, CheckInCorrected)
+    assert corrected.standing == restated[-1].standing
+
+
+def test_a_reading_of_another_kind_from_before_an_amendment_has_no_last_word() -> None:
+    """The measure became a milestone and then a metric again: the metric's reading stands."""
+    to_milestone = _on(AmendKeyResult, terms=REACHED.terms, reason="x", owner_level=None)
+    back = _on(AmendKeyResult, terms=KEY_TERMS, reason="x", owner_level=None)
+    history = _telling((31, Decimal(150), YESTERDAY), on=KEY_RESULT_DRAFTED)
+    history += given(*history).when(to_milestone).decide()
+    assert history[-1].standing.value is None
+    assert history[-1].progress is None
+    history += given(*history).when(_say(NOW, value=True)).decide()
+    assert history[-1].standing.value is True
+    (amended,) = given(*history).when(back).decide()
+    assert isinstance(amended, KeyResultAmended)
+    assert amended.standing is not None
+    assert (amended.standing.value, amended.standing.progress) == (150, Decimal("0.5"))
+    assert amended.standing.last_check_in_at == NOW
 
 
 # Tracking ---------------------------------------------------------------------------------
@@ -448,6 +580,12 @@ def test_a_measured_baseline_seeds_a_metric() -> None:
     given(UNKNOWN, measured, succeeded).when(_succeed()).then_raises(Refusal, "it did")
     given(UNKNOWN).when(_succeed()).then_raises(Refusal, "measure it first")
     given(KEY_RESULT_DRAFTED, FIRST).when(_succeed()).then_raises(Refusal, "Only a baseline")
+
+
+def test_what_was_said_of_a_milestone_measures_no_baseline() -> None:
+    became = KeyResultAmended(**KEY_IDS, terms=UNKNOWN.terms, reason="Nobody knew.")
+    said = given(REACHED, _said(True, progress="1"), became)
+    said.when(_succeed()).then_raises(Refusal, "measure it first")
 
 
 def test_once_committed_a_metric_has_the_levels_that_scoring_asks_for() -> None:

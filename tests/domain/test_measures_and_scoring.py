@@ -34,9 +34,11 @@ from app.domain.scoring import (
     FORMULAS,
     check_in_due,
     compute,
+    expected,
     forecast,
     roll_up,
     shown_health,
+    trending,
 )
 from app.domain.values import Health
 from tests.domain.builders import METRIC, NOW
@@ -241,6 +243,42 @@ def test_a_forecast_goes_on_at_the_average_pace() -> None:
     assert forecast(Decimal("0.9"), NOW + timedelta(days=5), NOW, ends) == 1
     assert forecast(None, NOW, NOW, ends) is None
     assert forecast(Decimal("0.2"), NOW, NOW, ends) is None
+
+
+def test_what_has_no_pace_is_expected_as_its_kind_allows() -> None:
+    ends, half = NOW + timedelta(days=10), NOW + timedelta(days=5)
+    uptime = Threshold(unit="percent", bound="at_least", limit=Decimal(99))
+    # Held for half of the time, it is not expected to be held for all of it.
+    assert expected(uptime, Decimal("0.5"), half, NOW, ends) == Decimal("0.5")
+    assert expected(uptime, None, None, NOW, ends) is None
+    # Not done yet says nothing of whether it will be.
+    for measure in (Milestone(), Baseline(unit="days")):
+        assert expected(measure, Decimal(0), half, NOW, ends) is None
+        assert expected(measure, Decimal(1), half, NOW, ends) == 1
+    metric = Metric(unit="customers", baseline=Decimal(0), target=Decimal(10))
+    assert expected(metric, Decimal("0.2"), half, NOW, ends) == Decimal("0.4")
+
+
+@pytest.mark.parametrize(
+    ("rules", "on_track_from"),
+    [
+        (MeasureWhatMatters(), "0.7"),
+        (MeasureWhatMatters(good=Decimal("0.5")), "0.5"),
+        # Good is at the target itself; on the way there is less than the plain progress.
+        (StretchTargetCommit(), "1"),
+        (RadicalFocus(), "1"),
+    ],
+    ids=["measure_what_matters", "lower good", "stretch_target_commit", "radical_focus"],
+)
+def test_what_is_trending_is_what_the_forecast_would_be_scored(
+    rules: AnyScoring, on_track_from: str
+) -> None:
+    measure = _levelled(100, 120, 150, 200)
+    least = Decimal(on_track_from)
+    assert trending(rules, measure, least) == "on_track"
+    assert trending(rules, measure, least - Decimal("0.0001")) == "off_track"
+    assert trending(rules, measure, None) is None
+    assert trending(rules, Milestone(), Decimal(1)) == "on_track"
 
 
 def test_a_roll_up_is_the_weighted_mean_of_what_has_a_figure() -> None:

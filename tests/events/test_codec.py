@@ -66,6 +66,15 @@ def test_a_check_in_of_version_1_reads_its_percentage_as_a_share() -> None:
     assert folded.progress() == Decimal("0.5")
 
 
+def test_a_check_in_of_version_2_states_no_standing_and_counts_all_the_same() -> None:
+    for line in (GOLDEN / "check_in.recorded.2.json").read_text().splitlines():
+        event = decode("check_in.recorded", 2, line)
+        assert isinstance(event, CheckInRecorded)
+        assert event.standing is None
+        folded = STREAMS["key_result"].fold([KEY_RESULT_DRAFTED, event])
+        assert folded.progress() == Decimal("0.505")
+
+
 @pytest.mark.parametrize(("type_name", "version"), [("goal.dreamt", 1), ("cycle.opened", 99)])
 def test_an_event_from_the_future_is_not_guessed_at(type_name: str, version: int) -> None:
     with pytest.raises(UnreadableEvent, match="newer"):

@@ -17,6 +17,7 @@ from app.domain.messages import Event
 from app.domain.values import Level, Owner, OwnerKind, Target
 from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
+from app.events.texts import Texts
 from app.projections.registry import project
 from app.projections.rows import MemoryRows
 from app.queries.alignment_report import Counts, Found, count, matter_of
@@ -144,7 +145,7 @@ def _rows(events: Sequence[Event]) -> MemoryRows:
 async def _counts(events: Sequence[Event]) -> Counts:
     rows = _rows(events)
     nothing: Any = None
-    reader = Reader(nothing, ORG, rows, nothing, len(events), NOW, is_past=True)
+    reader = Reader(nothing, Texts(ORG, {}), rows, nothing, len(events), NOW, is_past=True)
     return count(await matter_of(reader, HERE))
 
 

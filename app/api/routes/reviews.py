@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
 from app.api.dependencies import ReadState, Write, answer, creates
@@ -16,11 +16,39 @@ from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.survey import AnswerSurvey
-from app.queries import programme_health
+from app.domain.values import Day
+from app.queries import organization_health, programme_health
+from app.queries.organization_health import Asked, OrganizationHealth
 from app.queries.programme_health import HealthReport, SurveyView
 
+organization = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["reviews"])
 router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["reviews"])
-AnswerIt = Annotated[Write, creates(Scope.CYCLES_WRITE)]
+AnswerIt = Annotated[Write, creates(Scope.REFLECTIONS_WRITE)]
+
+
+@organization.get(
+    "/health",
+    operation_id="get_organization_health",
+    response_model=OrganizationHealth,
+    responses=READING,
+)
+async def get_organization_health(
+    organization_id: UUID,
+    read: ReadState,
+    cycle_id: Annotated[
+        list[UUID] | None, Query(max_length=100, description="Only these cycles.")
+    ] = None,
+    first_day: Annotated[
+        Day | None, Query(alias="from", description="Only cycles that end on this day or later.")
+    ] = None,
+    last_day: Annotated[
+        Day | None, Query(alias="to", description="Only cycles that begin on this day or before.")
+    ] = None,
+    team_id: UUID | None = None,
+) -> Response:
+    """The known ways to fail over all cycles, and cycle by cycle, so that a trend is seen."""
+    asked = Asked(cycle_id or (), first_day, last_day, team_id)
+    return await read(organization_health.health, asked)
 
 
 @router.get(
