@@ -5,8 +5,9 @@ Against a running server, with an operator's key:
     .venv/bin/python examples/year.py http://127.0.0.1:8000 okr_live_...
 
 Three organisations are founded, one for each scoring system. Each takes the ten decisions, holds
-its workshops, and walks through the quarters of 2025 with every kind of key result. It prints where
-to look.
+its workshops, and walks through the quarters of 2025 with every kind of key result. Beside them it
+watches three KPIs, one of which needs a quarter in focus, and its teams need things of each other.
+It prints where to look.
 """
 
 from __future__ import annotations
@@ -77,6 +78,42 @@ TEAMS = {
         "The guide is in every box",
     ),
 }
+KPIS: dict[str, Json] = {
+    "Parcels on time": {
+        "owner": "Service", "unit": "percent", "direction": "higher_is_better",
+        "healthy": {"low": 95},
+    },
+    "Weeks of stock": {
+        "owner": "Growth", "unit": "weeks", "direction": "in_range",
+        "healthy": {"low": 4, "high": 10},
+    },
+    "Refunds": {
+        "owner": "division", "unit": "percent", "direction": "lower_is_better",
+        "healthy": {"high": 3},
+    },
+}  # fmt: skip
+WATCHED: dict[str, tuple[tuple[float, float, float], ...]] = {
+    "Parcels on time": ((97, 96, 94), (93, 94.5, 96.4), (96, 95.5, 96.2), (95.8, 97, 96.6)),
+    "Weeks of stock": ((6, 7, 8), (8, 9.5, 9), (11, 12.5, 9), (8, 7, 10.5)),
+    "Refunds": ((2.8, 2.6, 2.7), (2.9, 2.5, 2.2), (2.4, 2.3, 2.1), (1.9, 2.2, 1.8)),
+}
+"""What the KPIs read, once a month."""
+IN_FOCUS, FOCUSED_IN = "Parcels on time", 1
+"""The KPI that leaves its range in the first quarter, and is a key result of the second."""
+FOCUS: Json = {"commit": 95.5, "target": 97, "stretch": 99}
+NEEDS = (
+    (
+        ("Growth", "Service", "Answers in two languages.", "02-14", "deliver"),
+        ("Service", "Growth", "The names of new customers.", "02-28", "decline"),
+    ),
+    (("Growth", "division", "A stand at the fair.", "05-16", None),),
+    (
+        ("Service", "Growth", "Photos of what comes back.", "08-15", "accept"),
+        ("Growth", "Service", "A reason for each return.", "08-29", "withdraw"),
+    ),
+    (("Growth", "Service", "One address for all questions.", "11-14", "deliver"),),
+)
+"""By quarter: who needs what of whom, by when, and how far it comes."""
 
 
 @dataclass
@@ -89,6 +126,7 @@ class Year:
     people: list[str] = field(default_factory=list)
     teams: dict[str, str] = field(default_factory=dict)
     cycles: list[str] = field(default_factory=list)
+    kpis: dict[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
         answer = self.client.request(
@@ -148,6 +186,12 @@ class Year:
 
     # Phase 3
 
+    def watch(self) -> None:
+        """Register the KPIs: watched all the time, whatever the goals of a quarter are."""
+        for name, kpi in KPIS.items():
+            body = {**kpi, "name": name, "owner": {"kind": "team", "id": self.teams[kpi["owner"]]}}
+            self.kpis[name] = self.post("/kpis", body)["id"]
+
     def execute(self) -> None:
         year = self.post(
             "/cycles", {"name": "2025", "starts_on": "2025-01-01", "ends_on": "2025-12-31"}
@@ -192,9 +236,18 @@ class Year:
                 self.post(
                     f"/objectives/{goal['id']}/alignments", {"target": target, "rationale": why}
                 )
+        promised = self._need(number, goals)
+        if number == FOCUSED_IN:
+            goals["Service"] = self._focus(goals["Service"])
+        if number == 3:
+            tighter = {"healthy": {"high": 2}, "reason": "We have learnt what is possible."}
+            self.call("PATCH", f"/kpis/{self.kpis['Refunds']}", tighter, **{"If-Match": "*"})
+        for goal in goals.values():
             self.post(f"/objectives/{goal['id']}:commit")
         self.post(f"/cycles/{cycle}:open")
         self._check_in(number, goals)
+        for need in promised:
+            self.post(f"/dependencies/{need}:deliver", {"note": "Since this week."})
         self.post(f"/cycles/{cycle}:begin-scoring")
         for team, goal in goals.items():
             for place, part in enumerate(goal["key_results"]):
@@ -203,21 +256,72 @@ class Year:
                     body |= {"score": 0.8, "adjustment_reason": "The last week is not counted."}
                 self.call("PUT", f"/key-results/{part['id']}/score", body)
         self.post(f"/cycles/{cycle}:begin-reflection")
-        looked_back = {"team_id": self.teams["Growth"], "worked": ["Short check-ins"]}
+        looked_back = {
+            "team_id": self.teams["Growth"],
+            "worked": ["Short check-ins"],
+            "minutes": 30,
+            "participants": self.people[:2],
+        }
         self.post(f"/cycles/{cycle}/reflections", looked_back)
         for answer in (5, 4, 4 - number):
             names = ("stayed_visible", "real_cadence", "outcomes_not_activity", "few_enough")
             answers = {**dict.fromkeys(names, answer), "said_early": 3}
             self.post(f"/cycles/{cycle}/survey", {"answers": answers})
+        if number == FOCUSED_IN:
+            back = {"reason": "It is healthy again; watching it is enough."}
+            self.post(f"/kpis/{self.kpis[IN_FOCUS]}:return", back)
         if number == 3:
             self.post(f"/cycles/{cycle}:close")
             return cycle, goals
         return self._reset(number, year, cycle, goals)
 
+    def _need(self, number: int, goals: dict[str, Json]) -> list[str]:
+        """Say what the teams need of others, and have it answered. Returns what was promised."""
+        promised = []
+        speaks, carries = {"person_id": self.people[0]}, {"risk_owner_id": self.people[2]}
+        for team, other, needed, day, becomes in NEEDS[number]:
+            on: Json = {"kind": "team", "id": self.teams[other]}
+            if other in goals:
+                on = {"kind": "objective", "id": goals[other]["id"]}
+            body = {"on": on, "needed": needed, "needed_by": f"2025-{day}"}
+            body |= carries if becomes == "decline" else {}
+            need = self.post(f"/objectives/{goals[team]['id']}/dependencies", body)["id"]
+            if becomes in ("accept", "deliver"):
+                self.post(f"/dependencies/{need}:accept", {**speaks, "note": "It is planned."})
+            if becomes == "decline":
+                self.post(f"/dependencies/{need}:decline", {**speaks, "reason": "Nobody is free."})
+            if becomes == "withdraw":
+                self.post(f"/dependencies/{need}:withdraw", {"reason": "We ask them ourselves."})
+            if becomes == "deliver":
+                promised.append(need)
+        return promised
+
+    def _focus(self, goal: Json) -> Json:
+        """The KPI that left its range becomes a key result of a goal."""
+        kpi = f"/kpis/{self.kpis[IN_FOCUS]}"
+        if self.get(kpi)["proposal"] is None:
+            raise SystemExit(f"{IN_FOCUS} is healthy, and needs no focus")
+        self.post(f"{kpi}:focus", {"objective_id": goal["id"], **FOCUS})
+        return self.get(f"/objectives/{goal['id']}")
+
+    def _read(self, number: int, month: int, day: str) -> None:
+        for name, kpi in self.kpis.items():
+            value = WATCHED[name][number][month]
+            reading = {"value": value, "occurred_at": f"2025-{day}T08:00:00Z"}
+            self.post(f"/kpis/{kpi}/readings", reading)
+
     def _check_in(self, number: int, goals: dict[str, Json]) -> None:
         for turn, day in enumerate(QUARTERS[number][3]):
+            if turn % 2:
+                self._read(number, turn // 2, day)
             for goal in goals.values():
                 for part in goal["key_results"]:
+                    if part["title"] == IN_FOCUS:
+                        # The KPI tells the value; how likely the target is, somebody says.
+                        likely = {"confidence": CONFIDENCE[turn], "health": HEALTH[turn]}
+                        likely |= {"occurred_at": f"2025-{day}T09:00:00Z"}
+                        self.post(f"/key-results/{part['id']}/check-ins", likely)
+                        continue
                     body: Json = {
                         "value": READINGS[part["title"]][turn],
                         "confidence": CONFIDENCE[turn],
@@ -232,6 +336,10 @@ class Year:
                     if turn == 5 and part["title"] == "The shop is reachable" and number == 1:
                         reason = {"reason": "The probe was off."}
                         self.post(f"/check-ins/{told['id']}:retract", reason)
+                    if turn == 5 and part["title"] == "The shop is reachable" and number == 2:
+                        late = {"value": 97, "occurred_at": "2025-09-15T09:00:00Z"}
+                        note = {"note": "Found in the logs."}
+                        self.post(f"/key-results/{part['id']}/check-ins", {**late, **note})
                 if turn == 1 and number == 2:
                     self._amend(goal)
 
@@ -248,7 +356,11 @@ class Year:
     ) -> tuple[str, dict[str, Json]]:
         name, starts_on, ends_on, _ = QUARTERS[number + 1]
         choices = [
-            {"key_result_id": part["id"], "choice": "keep", "cause": "capacity"}
+            {
+                "key_result_id": part["id"],
+                "choice": "remove" if part["title"] == IN_FOCUS else "keep",
+                "cause": "capacity",
+            }
             for goal in goals.values()
             for part in goal["key_results"]
         ]
@@ -268,6 +380,7 @@ def walk(base: str, key: str) -> dict[str, Year]:
             year = Year(client, key)
             year.deploy(name, system)
             year.train()
+            year.watch()
             year.execute()
             years[system] = year
     return years

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.application.unit_of_work import UnitOfWork
+from app.domain.person import CorrectPerson, Entry, EntryField, PersonCorrected
 from app.events.store import Connection
 
 
@@ -18,3 +20,23 @@ async def enter(
         name,
         email,
     )
+
+
+_CORRECT: dict[EntryField, str] = {
+    "name": "UPDATE directory SET name = $3 WHERE org_id = $1 AND person_id = $2",
+    "email": "UPDATE directory SET email = $3 WHERE org_id = $1 AND person_id = $2",
+}
+
+
+async def correct(
+    unit: UnitOfWork, person_id: UUID, stated: Entry, *, expected: int | None
+) -> None:
+    """Correct a person's entry, and record that it was, in one transaction.
+
+    Raises Refusal, WrongExpectedVersion.
+    """
+    command = CorrectPerson(person_id=person_id, stated=stated)
+    for recorded in await unit.execute(command, expected=expected):
+        assert isinstance(recorded.event, PersonCorrected)
+        for name in recorded.event.corrected:
+            await unit.conn.execute(_CORRECT[name], unit.org_id, person_id, stated[name])

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from app.application.pointers import pointed
 from app.domain.cycle import Phase
+from app.domain.dependency import DependencyStatus
 from app.domain.deployment import Decision
 from app.domain.errors import Refusal
 from app.domain.key_result import CheckInTerms, Weight
@@ -42,6 +43,13 @@ Reachable = Literal[
     Phase.SCORING,
     Phase.REFLECTING,
     Phase.CLOSED,
+]
+
+Answered = Literal[
+    DependencyStatus.OPEN,
+    DependencyStatus.ACCEPTED,
+    DependencyStatus.DECLINED,
+    DependencyStatus.DELIVERED,
 ]
 
 ItemKey = Annotated[Key, Field(max_length=200)]
@@ -105,13 +113,17 @@ class CheckInItem(CheckInTerms):
 
 
 class KeyResultItem(Value):
-    """Without a measure it is a milestone. `result_text` is a check-in's note."""
+    """Without a measure it is a milestone. `result_text` is a check-in's note.
+
+    `tracked_by` is the source that its integration's check-ins name.
+    """
 
     key: ItemKey
     title: Line
     measure: Measure = Milestone()
     weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
     owner: ItemKey | None = None
+    tracked_by: Key | None = None
     check_ins: tuple[CheckInItem, ...] = ()
     result_text: Prose | None = None
     score: Share | None = None
@@ -123,6 +135,31 @@ class KeyResultItem(Value):
             yield check_in.key or f"{self.key}/check-in/{number}", check_in
         if self.result_text is not None:
             yield f"{self.key}/result", CheckInItem(note=self.result_text)
+
+
+class OtherSideItem(Value):
+    """Who something is needed from: a team, or whoever owns an objective."""
+
+    kind: Literal["team", "objective"]
+    key: ItemKey
+
+
+class DependencyItem(Value):
+    """What an objective needs from another team.
+
+    `answered_by` is the key of the person who accepted or declined; `answer` is their note, or
+    the reason for declining. `risk_owner` is the key of a person.
+    """
+
+    key: ItemKey | None = None
+    on: OtherSideItem
+    needed: Prose
+    needed_by: Day
+    risk_owner: ItemKey | None = None
+    status: Answered = DependencyStatus.OPEN
+    answered_by: ItemKey | None = None
+    answer: Prose | None = None
+    delivery_note: Prose | None = None
 
 
 class ObjectiveItem(Value):
@@ -138,6 +175,7 @@ class ObjectiveItem(Value):
     rationale: Prose | None = None
     result_text: Prose | None = None
     key_results: tuple[KeyResultItem, ...] = ()
+    dependencies: tuple[DependencyItem, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -181,6 +219,13 @@ class ImportDocument(Value):
             for j, key_result in enumerate(objective.key_results):
                 yield f"/objectives/{i}/key_results/{j}", objective, key_result
 
+    def dependencies(self) -> Iterator[tuple[str, ObjectiveItem, str, DependencyItem]]:
+        """Each dependency with a pointer to it, its objective, and a key of its own."""
+        for i, objective in enumerate(self.objectives):
+            for n, one in enumerate(objective.dependencies):
+                key = one.key or f"{objective.key}/dependency/{n + 1}"
+                yield f"/objectives/{i}/dependencies/{n}", objective, key, one
+
     def owners_parents_first(self) -> list[tuple[str, OwnerItem]]:
         """Owners, each after its parent, with pointers; unknown parents do not matter here."""
         waiting = {owner.key: (f"/owners/{i}", owner) for i, owner in enumerate(self.owners)}
@@ -213,7 +258,7 @@ def parse(data: bytes) -> ImportDocument:
         document = ImportDocument.model_validate_json(data)
     except ValidationError as invalid:
         raise _invalid(_shape_errors(invalid, data)) from invalid
-    wrong = [*_repeated(document), *_owner_loops(document)]
+    wrong = [*_repeated(document), *_owner_loops(document), *_answers_amiss(document)]
     if wrong:
         raise _invalid(wrong)
     return document
@@ -264,7 +309,8 @@ def _repeated(document: ImportDocument) -> Iterator[dict[str, str]]:
         [(f"/objectives/{i}/supports/{n}", target) for n, target in enumerate(one.targets)]
         for i, one in enumerate(document.objectives)
     ]
-    for namespace in (owners, goals, check_ins, decisions, retrospectives, *supports):
+    needs: _Keyed = [(pointer, key) for pointer, _, key, _ in document.dependencies()]
+    for namespace in (owners, goals, check_ins, needs, decisions, retrospectives, *supports):
         counted = Counter(key for _, key in namespace)
         seen: set[str] = set()
         for pointer, key in namespace:
@@ -292,3 +338,26 @@ def _owner_loops(document: ImportDocument) -> Iterator[dict[str, str]]:
                 "pointer": f"/owners/{i}/parent",
                 "detail": f"{owner.key!r} stands above itself",
             }
+
+
+_ANSWER: dict[DependencyStatus, tuple[set[str], set[str]]] = {
+    DependencyStatus.OPEN: (set(), set()),
+    DependencyStatus.ACCEPTED: ({"answered_by"}, {"answer"}),
+    DependencyStatus.DECLINED: ({"answered_by", "answer"}, set()),
+    DependencyStatus.DELIVERED: ({"answered_by"}, {"answer", "delivery_note"}),
+}
+"""Which members tell of a dependency's answer: those that its status needs, and may have."""
+
+
+def _answers_amiss(document: ImportDocument) -> Iterator[dict[str, str]]:
+    for pointer, _, _, one in document.dependencies():
+        needed, allowed = _ANSWER[one.status]
+        for name in ("answered_by", "answer", "delivery_note"):
+            stated = getattr(one, name) is not None
+            if name in needed and not stated:
+                detail = f"is needed where a dependency is {one.status}"
+            elif stated and name not in needed | allowed:
+                detail = f"has no place where a dependency is {one.status}"
+            else:
+                continue
+            yield {"pointer": f"{pointer}/{name}", "detail": detail}

@@ -6,13 +6,12 @@ run finds it and leaves it alone. What is refused is reported, and so is what de
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal
-from uuid import UUID
+from typing import Literal
 
 from uuid_utils.compat import uuid7
 
@@ -20,13 +19,15 @@ from app.application import directory
 from app.application.import_document import (
     CheckInItem,
     DecisionItem,
-    ImportDocument,
+    DependencyItem,
     KeyResultItem,
     ObjectiveItem,
+    OtherSideItem,
     OwnerItem,
     PersonItem,
     RetrospectiveItem,
 )
+from app.application.import_items import Done, References, compared, execute
 from app.application.unit_of_work import UnitOfWork
 from app.domain.alignment import AlignObjective
 from app.domain.cycle import (
@@ -39,8 +40,15 @@ from app.domain.cycle import (
     PlanCycle,
     RecordReflection,
 )
+from app.domain.dependency import (
+    AcceptDependency,
+    DeclareDependency,
+    DeclineDependency,
+    DeliverDependency,
+    DependencyStatus,
+    OtherSide,
+)
 from app.domain.deployment import MakeDecision
-from app.domain.errors import AlreadyExists, Refusal
 from app.domain.key_result import CheckInTerms, KeyResultTerms
 from app.domain.key_result_commands import DraftKeyResult, RecordCheckIn, ScoreKeyResult
 from app.domain.messages import Command
@@ -53,8 +61,8 @@ from app.domain.team import AddMember, FormTeam
 from app.domain.values import ExternalRef, Owner, OwnerKind, Target
 from app.events.tables import DirectoryRow
 from app.projections.alignments import AlignmentRow
-from app.projections.changes import Row
 from app.projections.check_ins import CheckInRow
+from app.projections.dependencies import DependencyRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.reflections import ReflectionRow
 
@@ -71,38 +79,6 @@ _ADVANCE: dict[Phase, Callable[..., Command]] = {
 }
 
 
-class BadReference(Refusal):
-    """Another item is referred to that cannot be used; `pointer` says by which field."""
-
-    name = "wrong-reference"
-
-
-class UnknownReference(BadReference):
-    """The document has no such item."""
-
-    name = "unknown-reference"
-
-
-class DependsOnRefused(BadReference):
-    """The item is in the document, but it was refused."""
-
-    name = "depends-on-refused"
-
-
-class KeyInUse(Refusal):
-    """The key names something of another cycle already."""
-
-    name = "key-in-use"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    id: UUID | None
-    is_new: bool
-    warnings: tuple[str, ...] = ()
-    differs: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """One item of the document, where it stands, and what its import does."""
@@ -113,19 +89,8 @@ class Step:
     run: Callable[[UnitOfWork], Awaitable[Done]]
 
 
-class ImportSteps:
-    """One method per kind of item, and the ids that the document's keys came to stand for."""
-
-    def __init__(self, document: ImportDocument) -> None:
-        self.document = document
-        self.owners: dict[str, Owner] = {}
-        self.goals: dict[str, Target] = {}
-        self.cycle_id: UUID | None = None
-        self._owner_keys = {one.key for one in document.owners} | {
-            one.key for one in document.people
-        }
-        self._goal_keys = {one.key for one in document.objectives}
-        self._goal_keys |= {key_result.key for _, _, key_result in document.key_results()}
+class ImportSteps(References):
+    """One method per kind of item."""
 
     def steps(self, *, founding: bool) -> Iterator[Step]:
         """All items, in the order in which they make sense."""
@@ -143,6 +108,9 @@ class ImportSteps:
                 field = f"check_ins/{number}" if from_list else "result_text"
                 run = partial(self.check_in, key_result.key, key, check_in)
                 yield Step("check_ins", key, f"{pointer}/{field}", run)
+        for pointer, _, key, need in document.dependencies():
+            if need.status is DependencyStatus.DELIVERED:
+                yield Step("deliveries", key, pointer, partial(self.delivery, key, need))
         yield from self._phases(Phase.SCORING, last_phase)
         for i, objective in enumerate(document.objectives):
             if objective.result_text is not None:
@@ -175,6 +143,7 @@ class ImportSteps:
 
     def _goals(self) -> Iterator[Step]:
         objectives = [(f"/objectives/{i}", one) for i, one in enumerate(self.document.objectives)]
+        needs = list(self.document.dependencies())
         for pointer, objective in objectives:
             run = partial(self.objective, objective)
             yield Step("objectives", objective.key, pointer, run)
@@ -186,6 +155,13 @@ class ImportSteps:
                 run = partial(self.alignment, objective, target)
                 key = f"{objective.key} -> {target}"
                 yield Step("alignments", key, f"{pointer}/supports", run)
+        for pointer, objective, key, need in needs:
+            run = partial(self.dependency, objective, key, need)
+            yield Step("dependencies", key, pointer, run)
+        # Before commitment, which may ask whether what is needed was accepted.
+        for pointer, _, key, need in needs:
+            if need.answered_by is not None:
+                yield Step("answers", key, pointer, partial(self.answer, key, need))
         for pointer, objective in objectives:
             run = partial(self.commitment, objective)
             yield Step("commitments", objective.key, pointer, run)
@@ -195,40 +171,11 @@ class ImportSteps:
         if _PHASES.index(phase) <= _PHASES.index(last):
             yield Step("phases", phase, "/cycle", partial(self.phase, phase))
 
-    # What an item refers to
-
-    def _external(self, key: str) -> ExternalRef:
-        return ExternalRef(source=self.document.source, external_id=key)
-
-    def _owner(self, key: str, pointer: str) -> Owner:
-        if key in self.owners:
-            return self.owners[key]
-        raise _bad_reference("owner", key, pointer, is_known=key in self._owner_keys)
-
-    def _team(self, key: str, pointer: str) -> UUID:
-        owner = self._owner(key, pointer)
-        if owner.kind is not OwnerKind.TEAM:
-            raise BadReference(f"{key!r} is a person; name a team.", pointer=pointer)
-        return owner.id
-
-    def _goal(self, key: str, pointer: str = "") -> Target:
-        if key in self.goals:
-            return self.goals[key]
-        raise _bad_reference("goal", key, pointer, is_known=key in self._goal_keys)
-
     def _override(self) -> Override | None:
         stated = self.document.cycle.override
         if stated is None:
             return None
-        owner = self._owner(stated.by, "/override/by")
-        if owner.kind is not OwnerKind.PERSON:
-            raise BadReference(f"{stated.by!r} is a team; name a person.", pointer="/override/by")
-        return Override(person_id=owner.id, reason=stated.reason)
-
-    def _cycle(self) -> UUID:
-        if self.cycle_id is None:
-            raise DependsOnRefused("It needs the cycle, which was refused.")
-        return self.cycle_id
+        return Override(person_id=self._person(stated.by, "/override/by"), reason=stated.reason)
 
     # Phase 1 and the organisation
 
@@ -238,7 +185,7 @@ class ImportSteps:
             name=self.document.organization or self.document.source[:300],
             external=ExternalRef(source=FOUNDED, external_id=self.document.source),
         )
-        return await _execute(unit, command, unit.org_id)
+        return await execute(unit, command, unit.org_id)
 
     async def decision(self, item: DecisionItem, unit: UnitOfWork) -> Done:
         deployment = await unit.state("deployment", unit.org_id)
@@ -261,7 +208,7 @@ class ImportSteps:
             parent_id=None if item.parent is None else self._team(item.parent, "/parent"),
             external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, compare=("name", "level", "parent_id"))
+        done = await execute(unit, command, id, compare=("name", "level", "parent_id"))
         assert done.id is not None, "a team has an id"
         self.owners[item.key] = Owner(kind=OwnerKind.TEAM, id=done.id)
         return done
@@ -269,19 +216,19 @@ class ImportSteps:
     async def person(self, item: PersonItem, unit: UnitOfWork) -> Done:
         id = unit.new_id("person")
         command = RegisterPerson(person_id=id, external=self._external(item.key))
-        done = await _execute(unit, command, id)
+        done = await execute(unit, command, id)
         assert done.id is not None, "a person has an id"
         self.owners[item.key] = Owner(kind=OwnerKind.PERSON, id=done.id)
         if done.is_new:
             await directory.enter(unit.conn, unit.org_id, id, item.name, item.email)
             return done
         # Who was erased from the directory has no row there, and stays erased.
-        return await _compared(unit, done, DirectoryRow, name=item.name, email=item.email)
+        return await compared(unit, done, DirectoryRow, name=item.name, email=item.email)
 
     async def membership(self, person: str, team: str, unit: UnitOfWork) -> Done:
         person_id = self._owner(person, "").id
         command = AddMember(team_id=self._team(team, ""), person_id=person_id)
-        return await _execute(unit, command, person_id)
+        return await execute(unit, command, person_id)
 
     # The cycle
 
@@ -295,7 +242,7 @@ class ImportSteps:
             ends_on=item.ends_on,
             external=self._external(item.name),
         )
-        done = await _execute(unit, command, id, compare=("starts_on", "ends_on"))
+        done = await execute(unit, command, id, compare=("starts_on", "ends_on"))
         self.cycle_id = done.id
         return done
 
@@ -325,7 +272,7 @@ class ImportSteps:
             terms=item.terms,
             external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, compare=("owner", "terms"))
+        done = await execute(unit, command, id, compare=("owner", "terms"))
         return await self._of_this_cycle(unit, item.key, "objective", done)
 
     async def key_result(
@@ -340,23 +287,23 @@ class ImportSteps:
             key_result_id=id,
             objective_id=self._goal(objective.key).id,
             terms=KeyResultTerms(
-                title=item.title, measure=item.measure, weight=item.weight, owner=owner
+                title=item.title,
+                measure=item.measure,
+                weight=item.weight,
+                owner=owner,
+                tracked_by=item.tracked_by,
             ),
             external=self._external(item.key),
         )
-        done = await _execute(unit, command, id, compare=("objective_id", "terms"))
+        done = await execute(unit, command, id, compare=("objective_id", "terms"))
         return await self._of_this_cycle(unit, item.key, "key_result", done)
 
     async def _of_this_cycle(
         self, unit: UnitOfWork, key: str, kind: Literal["objective", "key_result"], done: Done
     ) -> Done:
-        """Remember what a key stands for. A goal of another cycle is not the one that is meant."""
+        """Remember what a key stands for."""
         assert done.id is not None, "a goal has an id"
-        if (await unit.state(kind, done.id)).cycle_id != self._cycle():
-            raise KeyInUse(
-                f"{key!r} names a goal of another cycle, {done.id}; give this one another key, "
-                "or the document another source."
-            )
+        await self._require_this_cycle(unit, key, kind, done.id)
         self.goals[key] = Target(kind=kind, id=done.id)
         return done
 
@@ -372,13 +319,13 @@ class ImportSteps:
         between = {"objective_id": command.objective_id, "target_id": command.target.id}
         earlier = await (await unit.rows()).select(AlignmentRow, between)
         if not earlier:
-            return await _execute(unit, command, id)
+            return await execute(unit, command, id)
         kept = earlier[-1]
         done = Done(kept.alignment_id, is_new=False)
         if kept.withdrawn:
             # Somebody decided so; a repeated import does not decide otherwise.
             return replace(done, differs="It was withdrawn.")
-        return await _compared(
+        return await compared(
             unit, done, AlignmentRow, rationale=command.rationale, why_now=command.why_now
         )
 
@@ -387,7 +334,70 @@ class ImportSteps:
         objective = await unit.state("objective", id)
         if objective.status not in (Status.DRAFT, Status.PROPOSED):
             return Done(id, is_new=False)
-        return await _execute(unit, CommitObjective(objective_id=id), id)
+        return await execute(unit, CommitObjective(objective_id=id), id)
+
+    # Dependencies
+
+    def _other_side(self, item: OtherSideItem) -> OtherSide:
+        find = self._team if item.kind == "team" else self._objective
+        return OtherSide(kind=item.kind, id=find(item.key, "/on/key"))
+
+    async def dependency(
+        self, objective: ObjectiveItem, key: str, item: DependencyItem, unit: UnitOfWork
+    ) -> Done:
+        id = unit.new_id("dependency")
+        risk_owner = item.risk_owner and self._person(item.risk_owner, "/risk_owner")
+        command = DeclareDependency(
+            dependency_id=id,
+            objective_id=self._goal(objective.key).id,
+            on=self._other_side(item.on),
+            needed=item.needed,
+            needed_by=item.needed_by,
+            risk_owner_id=risk_owner or None,
+            external=self._external(key),
+        )
+        done = await execute(unit, command, id)
+        assert done.id is not None, "a dependency has an id"
+        await self._require_this_cycle(unit, key, "dependency", done.id)
+        self.needs[key] = done.id
+        if (await unit.state("dependency", done.id)).status is DependencyStatus.WITHDRAWN:
+            return replace(done, differs="It was withdrawn.")
+        stated = ("objective_id", "needed", "needed_by", "risk_owner_id")
+        said = {name: getattr(command, name) for name in stated}
+        on = {"on_kind": command.on.kind, "on_id": command.on.id}
+        return await compared(unit, done, DependencyRow, **said, **on)
+
+    async def answer(self, key: str, item: DependencyItem, unit: UnitOfWork) -> Done:
+        """What the other side said: it accepts, or declines."""
+        id = self._need(key)
+        assert item.answered_by is not None, "only what was answered comes here"
+        person_id = self._person(item.answered_by, "/answered_by")
+        declined = item.status is DependencyStatus.DECLINED
+        status = (await unit.state("dependency", id)).status
+        if status is DependencyStatus.OPEN and declined:
+            assert item.answer is not None, "whoever declines says why"
+            decline = DeclineDependency(dependency_id=id, person_id=person_id, reason=item.answer)
+            return await execute(unit, decline, id)
+        if status is DependencyStatus.OPEN:
+            accept = AcceptDependency(dependency_id=id, person_id=person_id, note=item.answer)
+            return await execute(unit, accept, id)
+        done = Done(id, is_new=False)
+        if status is DependencyStatus.WITHDRAWN or declined != (
+            status is DependencyStatus.DECLINED
+        ):
+            return replace(done, differs=f"It was {status}.")
+        return await compared(unit, done, DependencyRow, answered_by=person_id, answer=item.answer)
+
+    async def delivery(self, key: str, item: DependencyItem, unit: UnitOfWork) -> Done:
+        id = self._need(key)
+        status = (await unit.state("dependency", id)).status
+        done = Done(id, is_new=False)
+        if status is DependencyStatus.DELIVERED:
+            return await compared(unit, done, DependencyRow, delivery_note=item.delivery_note)
+        if status in (DependencyStatus.DECLINED, DependencyStatus.WITHDRAWN):
+            # Somebody decided so; a repeated import does not decide otherwise.
+            return replace(done, differs=f"It was {status}.")
+        return await execute(unit, DeliverDependency(dependency_id=id, note=item.delivery_note), id)
 
     # Check-ins, results, scores, reflections
 
@@ -405,12 +415,12 @@ class ImportSteps:
             occurred_at=item.occurred_at or max(min(unit.at, last_moment), cycle.began_at),
             external=self._external(key),
         )
-        done = await _execute(unit, command, id)
+        done = await execute(unit, command, id)
         said = terms.model_dump() | {"key_result_id": command.key_result_id}
         said["value"] = None if terms.value is None else Decimal(terms.value)
         if item.occurred_at is not None:
             said["occurred_at"] = item.occurred_at
-        return await _compared(unit, done, CheckInRow, **said)
+        return await compared(unit, done, CheckInRow, **said)
 
     async def result(self, item: ObjectiveItem, unit: UnitOfWork) -> Done:
         id = self._goal(item.key).id
@@ -418,8 +428,8 @@ class ImportSteps:
         row = await (await unit.rows()).get(ObjectiveRow, id)
         if row is not None and row.result_text is not None:
             done = Done(id, is_new=False)
-            return await _compared(unit, done, ObjectiveRow, result_text=item.result_text)
-        return await _execute(unit, ReportResult(objective_id=id, text=item.result_text), id)
+            return await compared(unit, done, ObjectiveRow, result_text=item.result_text)
+        return await execute(unit, ReportResult(objective_id=id, text=item.result_text), id)
 
     async def score(self, item: KeyResultItem, unit: UnitOfWork) -> Done:
         id = self._goal(item.key).id
@@ -434,7 +444,7 @@ class ImportSteps:
             comment=item.score_comment or item.result_text or "Imported score.",
             adjustment_reason=f"Imported as reported by {self.document.source}.",
         )
-        return await _execute(unit, command, id)
+        return await execute(unit, command, id)
 
     async def reflection(self, item: RetrospectiveItem, unit: UnitOfWork) -> Done:
         id = uuid7()
@@ -449,44 +459,6 @@ class ImportSteps:
             # An owner looks back on many cycles.
             external=self._external(f"{cycle_id}/{item.owner}"),
         )
-        done = await _execute(unit, command, id)
+        done = await execute(unit, command, id)
         said = {name: list(getattr(command, name)) for name in ("worked", "did_not_work", "change")}
-        return await _compared(unit, done, ReflectionRow, **said)
-
-
-def _bad_reference(what: str, key: str, pointer: str, *, is_known: bool) -> BadReference:
-    if is_known:
-        return DependsOnRefused(f"It needs the {what} {key!r}, which was refused.", pointer=pointer)
-    return UnknownReference(f"The document has no {what} {key!r}.", pointer=pointer)
-
-
-async def _execute(
-    unit: UnitOfWork, command: Command, id: UUID, *, compare: tuple[str, ...] = ()
-) -> Done:
-    """Run a command; where its thing is there already, compare these fields with its state."""
-    try:
-        events = await unit.execute(command)
-    except AlreadyExists as known:
-        done = Done(known.existing, is_new=False)
-        if not compare:
-            return done
-        state = await unit.state(command.category, known.existing)
-        return _differing(done, [n for n in compare if getattr(state, n) != getattr(command, n)])
-    warnings = tuple(
-        finding.message for one in events for finding in getattr(one.event, "warnings", ())
-    )
-    return Done(id, is_new=bool(events), warnings=warnings)
-
-
-async def _compared(unit: UnitOfWork, done: Done, table: Row, **said: Any) -> Done:
-    """Where a thing was there already: which columns of its row say something else."""
-    if done.is_new:
-        return done
-    row = await (await unit.rows()).get(table, done.id)
-    if row is None:
-        return done
-    return _differing(done, [name for name, value in said.items() if getattr(row, name) != value])
-
-
-def _differing(done: Done, names: Sequence[str]) -> Done:
-    return replace(done, differs=f"It is there with another {', '.join(names)}.") if names else done
+        return await compared(unit, done, ReflectionRow, **said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Literal
 from uuid import UUID
@@ -11,7 +11,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from app.application.import_document import ImportDocument
-from app.application.import_steps import FOUNDED, BadReference, ImportSteps, Step
+from app.application.import_items import BadReference
+from app.application.import_steps import FOUNDED, ImportSteps, Step
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
 from app.domain.errors import Refusal
@@ -19,6 +20,7 @@ from app.events.envelope import Meta
 from app.projections.external_ids import ExternalIdRow
 
 Outcome = Literal["created", "unchanged", "differs", "refused"]
+Admit = Callable[[UnitOfWork], Awaitable[None]]
 Progress = Callable[[str, int, int], None]
 """Told the kind of item, how many are done, and how many there are."""
 
@@ -93,12 +95,14 @@ async def run_import(
     founding: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
+    admit: Admit | None = None,
     batch: int = 100,
 ) -> ImportReport:
     """Import a document, `batch` items to a transaction; a dry run is one, rolled back.
 
     A run that breaks off leaves whole items only, and the next one goes on from there.
-    `founding`: the organisation is new, and is named by the document.
+    `founding`: the organisation is new, and is named by the document. `admit` tells every
+    transaction who asks, whose roles judge each item.
     """
     steps = list(ImportSteps(document).steps(founding=founding))
     totals = Counter(step.kind for step in steps)
@@ -107,7 +111,8 @@ async def run_import(
     counts = {kind: ItemCounts() for kind in totals}
     position = 0
     for start in range(0, len(steps), size):
-        transaction = partial(_run_steps, steps[start : start + size], dry_run=dry_run)
+        part = steps[start : start + size]
+        transaction = partial(_run_steps, part, dry_run=dry_run, admit=admit)
         done, position = await ledgers.run(
             org_id, meta, transaction, founding=founding and start == 0, dry=dry_run
         )
@@ -130,8 +135,10 @@ async def run_import(
 
 
 async def _run_steps(
-    steps: Sequence[Step], unit: UnitOfWork, *, dry_run: bool
+    steps: Sequence[Step], unit: UnitOfWork, *, dry_run: bool, admit: Admit | None
 ) -> tuple[list[ImportedItem], int]:
+    if admit:
+        await admit(unit)
     before = unit.position
     items = [await _run_step(step, unit) for step in steps]
     if not dry_run:

@@ -52,7 +52,7 @@ class KpiView(Resource):
     retired_reason: str | None
 
 
-class ReadingView(View):
+class KpiReadingView(View):
     """`in_range` was judged by the healthy range of the time.
 
     `check_in_id` is the check-in that it became on the key result in focus, if it did.
@@ -130,8 +130,8 @@ async def kpi(reader: Reader, kpi_id: UUID) -> KpiView:
     return (await kpis(reader, [await kpi_row(reader, kpi_id)]))[0]
 
 
-def reading_view(row: KpiReadingRow) -> ReadingView:
-    return ReadingView(
+def reading_view(row: KpiReadingRow) -> KpiReadingView:
+    return KpiReadingView(
         id=row.reading_id,
         kpi_id=row.kpi_id,
         value=row.value,
@@ -146,8 +146,9 @@ def reading_view(row: KpiReadingRow) -> ReadingView:
     )
 
 
-async def reading(reader: Reader, reading_id: UUID) -> ReadingView:
+async def reading(reader: Reader, kpi_id: UUID, reading_id: UUID) -> KpiReadingView:
+    """Raises NotFound, for a reading of another KPI too."""
     row = await reader.rows.get(KpiReadingRow, reading_id)
-    if row is None:
+    if row is None or row.kpi_id != kpi_id:
         raise NotFound("reading", reading_id)
     return reading_view(row)

@@ -218,6 +218,7 @@ async def test_a_reading_is_kept_as_it_was_said(api: Api) -> None:
     assert {name: made[name] for name in said} == said
     assert (made["value"], made["in_range"], made["check_in_id"]) == (480.25, False, None)
     assert await _readings(api, kpi) == [made]
+    assert await api.get(f"/kpis/{kpi['id']}/readings/{made['id']}") == made
     (event,) = (await api.get("/events", type="kpi.reading_recorded"))["items"]
     for name in ("position", "recorded_at", "occurred_at", "actor", "source"):
         assert made[name] == event[name]
@@ -232,6 +233,29 @@ async def test_the_reading_of_the_latest_moment_stands_whenever_it_is_told(api: 
     seen = await _seen(api, kpi)
     assert (seen["value"], seen["status"], seen["proposal"]) == (520, "in_range", None)
     assert [reading["value"] for reading in await _readings(api, kpi)] == [520, 480]
+
+
+async def test_the_location_of_a_reading_leads_to_it(api: Api) -> None:
+    kpi = await api.kpi(await api.team())
+    before = await api.head()
+    told = await api.request("POST", f"/kpis/{kpi['id']}/readings", json={"value": 480})
+    path = f"/kpis/{kpi['id']}/readings/{told.json()['id']}"
+    assert told.headers["Location"] == f"/v1/organizations/{api.org}{path}"
+    shown = await api.request("GET", path)
+    assert (shown.content, shown.headers["ETag"]) == (told.content, told.headers["ETag"])
+    await api.read(kpi, 520)
+    assert (await api.request("GET", path)).content == told.content
+    await api.refused("not-found", "GET", f"{path}?as_of={before}")
+
+
+async def test_a_reading_is_not_found_below_another_kpi(api: Api) -> None:
+    team = await api.team()
+    kpi, other = await api.kpi(team), await api.kpi(team)
+    reading = await api.read(kpi, 480)
+    for path in (f"/kpis/{other['id']}", f"/kpis/{UNKNOWN}"):
+        problem = await api.refused("not-found", "GET", f"{path}/readings/{reading['id']}")
+        assert reading["id"] in problem["detail"]
+    await api.refused("not-found", "GET", f"/kpis/{kpi['id']}/readings/{UNKNOWN}")
 
 
 async def test_a_second_delivery_of_a_reading_is_recognised(api: Api) -> None:
@@ -356,6 +380,19 @@ async def test_a_kpi_in_focus_feeds_its_key_result_until_it_is_returned(api: Api
     seen = await api.get(path)
     assert (seen["progress"], seen["removed"]) == (0.5, False)
     assert (await api.get("/ledger:verify"))["identical"]
+
+
+async def test_a_kpi_whose_key_result_is_removed_is_a_health_metric_again(api: Api) -> None:
+    cycle, team = await api.cycle(), await api.team()
+    objective = await api.objective(cycle, team, key_results=[])
+    kpi = await api.kpi(team, 520)
+    focused = await _focus(api, kpi, objective, 600)
+    path = f"/key-results/{focused['focus']['key_result_id']}"
+    await api.post(f"{path}:remove", {})
+    back = await api.get(f"/kpis/{kpi['id']}")
+    assert (back["role"], back["focus"]) == ("health_metric", None)
+    (event,) = (await api.get("/events", type="kpi.returned"))["items"]
+    assert event["data"]["reason"] == "The key result was removed."
 
 
 async def _metric(api: Api, path: str) -> Json:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
+import asyncpg
 import pytest
 
 from tests.api.programme import UNKNOWN, Api, Json, pointers
@@ -24,6 +27,82 @@ async def test_a_name_is_kept_beside_the_ledger_and_never_in_it(api: Api) -> Non
     assert event["data"]["person_id"] == ada["id"]
     assert "Ada" not in str(event["data"])
     assert "ada@example.org" not in str(event["data"])
+
+
+async def test_an_entry_is_corrected_field_by_field(api: Api) -> None:
+    ada = await api.person()
+    path = f"/people/{ada['id']}"
+    renamed = await api.patch(path, {"name": "Ada Lind"})
+    assert renamed == {**ada, "name": "Ada Lind", "version": 2}
+    unreachable = await api.patch(path, {"email": None})
+    assert unreachable == {**renamed, "email": None, "version": 3}
+    assert await api.get(path) == unreachable
+    await api.refused("invalid", "PATCH", path, {"name": None})
+    await api.refused("invalid", "PATCH", path, {"email": "nobody"})
+    await api.refused("invalid", "PATCH", path, {"active": False})
+
+
+async def test_a_correction_is_told_in_the_ledger_without_what_it_says(
+    api: Api, owner: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    ada = await api.person()
+    words = {"name": "Ada Lindqvist", "email": "lindqvist@example.org"}
+    await api.patch(f"/people/{ada['id']}", words)
+    await api.patch(f"/people/{ada['id']}", {"email": None})
+    events = (await api.get("/events", type="person.corrected"))["items"]
+    assert [event["data"] for event in events] == [
+        {"person_id": ada["id"], "corrected": ["name", "email"]},
+        {"person_id": ada["id"], "corrected": ["email"]},
+    ]
+    kept = await owner.fetch("SELECT e::text AS row FROM events e WHERE org_id = $1", UUID(api.org))
+    assert len(kept) == await api.head()
+    for row in kept:
+        assert not [one for one in ("Park", "Lindqvist", "@example.org") if one in row["row"]]
+        assert "lindqvist" not in row["row"]
+    assert (await api.get("/ledger:verify"))["identical"]
+
+
+async def test_a_correction_to_what_is_there_is_no_event(api: Api) -> None:
+    ada = await api.person()
+    before = await api.head()
+    for body in ({}, {"name": "Ada Park"}, {"name": "Ada Park", "email": "ada@example.org"}):
+        assert await api.patch(f"/people/{ada['id']}", body) == ada
+    assert await api.head() == before
+
+
+async def test_a_correction_is_based_on_what_was_read(api: Api) -> None:
+    ada = await api.person()
+    path = f"/people/{ada['id']}"
+    missing = await api.request("PATCH", path, json={"name": "Ada Lind"})
+    assert (missing.status_code, missing.json()["type"]) == (428, "/problems/version-required")
+    await api.patch(path, {"name": "Ada Lind"})
+    stale = await api.request("PATCH", path, json={"name": "Ada Lund"}, headers={"If-Match": '"1"'})
+    assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+    assert (await api.get(path))["name"] == "Ada Lind"
+
+
+async def test_who_left_can_be_corrected_and_is_named_so_wherever_they_are_shown(api: Api) -> None:
+    await api.decide("levels", owners=["individual"])
+    ada = await api.person()
+    objective = await api.objective(
+        await api.cycle(), ada, owner={"kind": "person", "id": ada["id"]}
+    )
+    await api.post(f"/people/{ada['id']}:depart")
+    seen = await api.patch(f"/people/{ada['id']}", {"name": "Ada Lind"})
+    assert (seen["name"], seen["active"]) == ("Ada Lind", False)
+    shown = await api.get(f"/objectives/{objective['id']}", as_of=await api.head() - 1)
+    # The directory has no history: a wrong name is wrong for the past, too.
+    assert shown["owner"]["name"] == "Ada Lind"
+
+
+async def test_who_was_erased_from_the_directory_is_not_entered_again(
+    api: Api, owner: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    ada = await api.person()
+    await owner.execute("DELETE FROM directory WHERE person_id = $1", UUID(ada["id"]))
+    problem = await api.refused("invalid-state", "PATCH", f"/people/{ada['id']}", {"name": "Ada"})
+    assert problem["state"] == "erased from the directory"
+    assert (await api.get(f"/people/{ada['id']}"))["name"] is None
 
 
 async def test_a_person_departs_once_and_stays_to_be_seen(api: Api) -> None:
@@ -237,6 +316,8 @@ async def test_only_people_who_are_there_join_a_team(api: Api) -> None:
     [
         ("GET", f"/people/{UNKNOWN}", None),
         ("POST", f"/people/{UNKNOWN}:depart", None),
+        ("PATCH", f"/people/{UNKNOWN}", {"name": "x"}),
+        ("PATCH", f"/people/{UNKNOWN}", {}),
         ("GET", f"/teams/{UNKNOWN}", None),
         ("PATCH", f"/teams/{UNKNOWN}", {"name": "x"}),
         ("PATCH", f"/teams/{UNKNOWN}", {}),

@@ -17,13 +17,17 @@ from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers, Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.cycle import PlanCycle
+from app.domain.dependency import OtherSide, WithdrawDependency
 from app.domain.planning import CancelCycle
 from app.domain.readiness import Override
 from app.domain.values import ExternalRef
 from app.events.envelope import Meta
 from app.projections.check_ins import CheckInRow
+from app.projections.dependencies import DependencyRow
 from app.projections.external_ids import ExternalIdRow
+from app.projections.key_results import KeyResultRow
 from app.queries import cycles, tree
+from app.queries.dependencies import DependencyView, dependency_view
 from app.queries.tree import ObjectiveNode, TreeView
 
 Json = dict[str, Any]
@@ -285,6 +289,266 @@ async def test_a_key_of_another_cycle_is_not_taken_for_this_ones(
         "/problems/depends-on-refused",
     }
     assert report.counts["objectives"].refused == report.counts["objectives"].total
+
+
+# Dependencies and tracking ----------------------------------------------------------------
+
+
+def _needing(*dependencies: Json, **more: Any) -> Json:
+    """Two teams, a person of each, and an objective of one that needs these of others."""
+    return {
+        "source": "needs",
+        "cycle": {"name": "2025 Q1", "starts_on": "2025-01-01", "ends_on": "2025-03-31"},
+        "people": [{"key": "ada", "name": "Ada Park"}, {"key": "ben", "name": "Ben Ruiz"}],
+        "owners": [{"key": "shop", "name": "Shop"}, {"key": "web", "name": "Web"}],
+        "objectives": [
+            {
+                "key": "A",
+                "owner": "shop",
+                "title": "Nobody waits at the till",
+                "key_results": [{"key": "A1", "title": "The new till is in use"}],
+                "dependencies": [dict(one) for one in dependencies],
+            },
+            {"key": "B", "owner": "web", "title": "Prices are the same everywhere"},
+        ],
+        **more,
+    }
+
+
+_NEED: Json = {
+    "on": {"kind": "team", "key": "web"},
+    "needed": "Prices by the minute.",
+    "needed_by": "2025-02-14",
+}
+_ON_OBJECTIVE: Json = {**_NEED, "on": {"kind": "objective", "key": "B"}, "needed": "One catalogue."}
+_DELIVERED: Json = {
+    "status": "delivered",
+    "answered_by": "ben",
+    "answer": "In the second sprint.",
+    "delivery_note": "Live since Monday.",
+}
+_DECLINED: Json = {"status": "declined", "answered_by": "ben", "answer": "Nobody is free."}
+
+
+async def _dependencies(ledgers: Ledgers, org_id: UUID) -> list[DependencyView]:
+    async with ledgers.read(org_id) as reader:
+        return [dependency_view(row) for row in await reader.rows.select(DependencyRow)]
+
+
+async def test_dependencies_are_imported_with_what_was_said_to_them(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _needing(
+        {**_NEED, **_DELIVERED},
+        {**_NEED, "key": "photos", "needed": "Photos.", "risk_owner": "ada", **_DECLINED},
+        {**_ON_OBJECTIVE, "status": "accepted", "answered_by": "ben"},
+        {**_NEED, "needed": "Somebody to ask."},
+    )
+    report = await _import(ledgers, founded, written)
+    assert _problems(report) == {}
+    counts = {kind: count.created for kind, count in report.counts.items()}
+    assert (counts["dependencies"], counts["answers"], counts["deliveries"]) == (4, 3, 1)
+    keys = [item.key for item in report.items if item.kind == "dependencies"]
+    assert keys == ["A/dependency/1", "photos", "A/dependency/3", "A/dependency/4"]
+
+    delivered, declined, accepted, open_ = await _dependencies(ledgers, founded)
+    async with ledgers.read(founded) as reader:
+        named = [("person", "ada"), ("person", "ben"), ("team", "web")]
+        named += [("objective", "A"), ("objective", "B")]
+        ids = {key: await _id_of(reader, kind, "needs", key) for kind, key in named}
+    assert {one.objective_id for one in (delivered, declined, accepted, open_)} == {ids["A"]}
+    assert (delivered.status, delivered.answered_by) == ("delivered", ids["ben"])
+    assert (delivered.needed, delivered.needed_by) == ("Prices by the minute.", date(2025, 2, 14))
+    assert (delivered.answer, delivered.delivery_note) == (
+        "In the second sprint.",
+        "Live since Monday.",
+    )
+    assert (declined.status, declined.risk_owner_id) == ("declined", ids["ada"])
+    assert declined.answer == "Nobody is free."
+    assert accepted.on == OtherSide(kind="objective", id=ids["B"])
+    assert (accepted.status, accepted.on_team_id, accepted.answer) == ("accepted", ids["web"], None)
+    assert (open_.status, open_.answered_by) == ("open", None)
+
+    head = await _head(ledgers, founded)
+    again = await _import(ledgers, founded, written)
+    assert {item.outcome for item in again.items} == {"unchanged"}
+    assert await _head(ledgers, founded) == head
+
+
+async def test_what_is_needed_is_declared_while_that_may_be_though_the_cycle_goes_on(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _needing({**_NEED, **_DELIVERED})
+    written["cycle"]["phase"] = "closed"
+    assert _problems(await _import(ledgers, founded, written)) == {}
+    again = await _import(ledgers, founded, written)
+    assert {item.outcome for item in again.items} == {"unchanged"}
+    late = await _import(ledgers, founded, _needing({**_NEED, **_DELIVERED}, _ON_OBJECTIVE))
+    assert _problems(late) == {
+        "dependencies/A/dependency/2": ("/problems/invalid-state", "/objectives/0/dependencies/1")
+    }
+
+
+async def test_an_answer_is_there_before_commitment_asks_for_it(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    strict = {
+        "question": "quality",
+        "severities": {"quality.dependencies_are_carried": "refuse"},
+    }
+    written = _needing(_NEED, decisions=[{"decision": strict}])
+    waiting = await _import(ledgers, founded, written)
+    assert _problems(waiting) == {"commitments/A": ("/problems/decision-refuses", "/objectives/0")}
+    written["objectives"][0]["dependencies"][0] |= {"status": "accepted", "answered_by": "ben"}
+    assert _problems(await _import(ledgers, founded, written)) == {}
+
+
+async def test_what_a_dependency_refers_to_is_in_the_document(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    def on(kind: str, key: str) -> Json:
+        return {"on": {"kind": kind, "key": key}}
+
+    accepted = {"status": "accepted", "answered_by": "ben"}
+    written = _needing(
+        {**_NEED, "key": "lost", **on("team", "nobody"), **accepted},
+        {**_NEED, "key": "person", **on("team", "ben")},
+        {**_NEED, "key": "goal", **on("objective", "Z")},
+        {**_NEED, "key": "part", **on("objective", "A1")},
+        {**_NEED, "key": "risk", "risk_owner": "web"},
+        {**_NEED, "key": "own", **on("team", "shop")},
+        {**_NEED, "key": "said", "status": "accepted", "answered_by": "web"},
+        {**_NEED, "key": "told", "status": "accepted", "answered_by": "zoe"},
+    )
+    report = await _import(ledgers, founded, written)
+    here = "/objectives/0/dependencies"
+    assert _problems(report) == {
+        "dependencies/lost": ("/problems/unknown-reference", f"{here}/0/on/key"),
+        "dependencies/person": ("/problems/wrong-reference", f"{here}/1/on/key"),
+        "dependencies/goal": ("/problems/unknown-reference", f"{here}/2/on/key"),
+        "dependencies/part": ("/problems/wrong-reference", f"{here}/3/on/key"),
+        "dependencies/risk": ("/problems/wrong-reference", f"{here}/4/risk_owner"),
+        "dependencies/own": ("/problems/refused", f"{here}/5"),
+        "answers/lost": ("/problems/depends-on-refused", f"{here}/0"),
+        "answers/said": ("/problems/wrong-reference", f"{here}/6/answered_by"),
+        "answers/told": ("/problems/unknown-reference", f"{here}/7/answered_by"),
+    }
+    assert [one.status for one in await _dependencies(ledgers, founded)] == ["open", "open"]
+
+
+async def test_a_dependency_that_says_something_else_is_told_and_left_alone(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    needs: list[Json] = [{**_NEED, **_DELIVERED}, {**_ON_OBJECTIVE, **_DECLINED}]
+    await _import(ledgers, founded, _needing(*needs))
+    head = await _head(ledgers, founded)
+    here = "/objectives/0/dependencies"
+    for number, changed, told in (
+        (0, {"needed": "Prices by the hour."}, ["dependencies"]),
+        (0, {"needed_by": "2025-02-15"}, ["dependencies"]),
+        (0, {"risk_owner": "ada"}, ["dependencies"]),
+        (0, {"on": {"kind": "objective", "key": "B"}}, ["dependencies"]),
+        (0, {"answered_by": "ada"}, ["answers"]),
+        (0, {"answer": "In the third sprint."}, ["answers"]),
+        (0, {"delivery_note": "Live since Tuesday."}, ["deliveries"]),
+        (0, {**_DECLINED, "delivery_note": None}, ["answers"]),
+        (1, _DELIVERED, ["answers", "deliveries"]),
+    ):
+        said = [{**one, **changed} if n == number else one for n, one in enumerate(needs)]
+        report = await _import(ledgers, founded, _needing(*said))
+        assert _problems(report) == {}
+        key = f"A/dependency/{number + 1}"
+        expected = {f"{kind}/{key}": ("/problems/differs", f"{here}/{number}") for kind in told}
+        assert _problems(report, "differs") == expected, changed
+    assert await _head(ledgers, founded) == head
+    # What the document leaves open may have gone on.
+    report = await _import(ledgers, founded, _needing(_NEED, _ON_OBJECTIVE))
+    assert {item.outcome for item in report.items} == {"unchanged"}
+
+
+async def test_what_was_withdrawn_is_not_needed_again(ledgers: Ledgers, founded: UUID) -> None:
+    written = _needing({**_NEED, **_DELIVERED})
+    await _import(ledgers, founded, written)
+
+    async def withdraw(unit: UnitOfWork) -> None:
+        (need,) = await _dependencies(ledgers, founded)
+        await unit.execute(WithdrawDependency(dependency_id=need.id, reason="No time."))
+
+    await ledgers.run(founded, META, withdraw)
+    report = await _import(ledgers, founded, written)
+    assert _problems(report) == {}
+    key = "A/dependency/1"
+    assert set(_problems(report, "differs")) == {
+        f"{kind}/{key}" for kind in ("dependencies", "answers", "deliveries")
+    }
+
+
+async def test_a_dependency_of_another_cycle_is_not_taken_for_this_ones(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    await _import(ledgers, founded, _needing({**_NEED, "key": "prices"}))
+    cycle = {"name": "2025 Q2", "starts_on": "2025-04-01", "ends_on": "2025-06-30"}
+    said = {**_NEED, "key": "prices", "status": "accepted", "answered_by": "ben"}
+    written = _needing(cycle=cycle)
+    written["objectives"] = [
+        {"key": "C", "owner": "shop", "title": "Nobody waits", "dependencies": [said]}
+    ]
+    report = await _import(ledgers, founded, written)
+    here = "/objectives/0/dependencies/0"
+    assert _problems(report) == {
+        "dependencies/prices": ("/problems/key-in-use", here),
+        "answers/prices": ("/problems/depends-on-refused", here),
+    }
+
+
+async def test_a_key_result_names_the_source_that_it_is_tracked_by(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    written = _needing()
+    (part,) = written["objectives"][0]["key_results"]
+    part |= {"tracked_by": "needs", "check_ins": [{"value": True}]}
+    assert _problems(await _import(ledgers, founded, written)) == {}
+    async with ledgers.read(founded) as reader:
+        (row,) = await reader.rows.select(KeyResultRow)
+        (check_in,) = await reader.rows.select(CheckInRow)
+    assert (row.tracked_by, check_in.tracking) == ("needs", "integration")
+    again = await _import(ledgers, founded, written)
+    assert {item.outcome for item in again.items} == {"unchanged"}
+    part["tracked_by"] = "warehouse"
+    changed = await _import(ledgers, founded, written)
+    assert _problems(changed, "differs") == {
+        "key_results/A1": ("/problems/differs", "/objectives/0/key_results/0")
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "pointers"),
+    [
+        ({"status": "accepted"}, ["answered_by"]),
+        ({"status": "delivered", "answer": "Yes."}, ["answered_by"]),
+        ({"status": "declined", "answered_by": "ben"}, ["answer"]),
+        ({"status": "declined"}, ["answered_by", "answer"]),
+        ({"answered_by": "ben", "answer": "Yes.", "delivery_note": "Live."},
+         ["answered_by", "answer", "delivery_note"]),
+        ({"status": "accepted", "answered_by": "ben", "delivery_note": "Live."},
+         ["delivery_note"]),
+        ({"status": "withdrawn"}, ["status"]),
+        ({"needed_by": "soon"}, ["needed_by"]),
+        ({"on": {"kind": "person", "key": "ben"}}, ["on/kind"]),
+        ({"on": None}, ["on"]),
+        ({"needed": " "}, ["needed"]),
+        ({"key": "same"}, [""]),
+    ],
+)  # fmt: skip
+def test_a_dependency_of_the_wrong_shape_is_refused_with_pointers(
+    said: Json, pointers: list[str]
+) -> None:
+    with pytest.raises(DocumentInvalid) as refused:
+        _parsed(_needing({**_NEED, "key": "same"}, {**_NEED, **said}))
+    errors: Any = refused.value.facts["errors"]
+    here = "/objectives/0/dependencies/1"
+    wanted = [f"{here}/{one}" if one else here for one in pointers]
+    assert [error["pointer"] for error in errors] == wanted
 
 
 # The real quarter -------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from app.domain.kpi_terms import KpiTerms
 from app.projections.kpi_readings import KpiReadingRow
 from app.projections.kpis import KpiRow
 from app.queries import kpis
-from app.queries.kpis import KpiView, ReadingView
+from app.queries.kpis import KpiReadingView, KpiView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/kpis", tags=["KPIs"])
@@ -131,7 +131,7 @@ async def retire_kpi(
     "/{kpi_id:id}/readings",
     operation_id="record_reading",
     status_code=201,
-    response_model=ReadingView,
+    response_model=KpiReadingView,
     responses=declared(*WRITES, "decision-refuses", "outside-cycle"),
 )
 async def record_reading(
@@ -151,7 +151,8 @@ async def record_reading(
             external=body.external,
         )
         await unit.execute(command, expected=write.expected)
-        return await answer(unit, kpis.reading, id, status=201)
+        location = f"/v1/organizations/{organization_id}/kpis/{kpi_id}/readings/{id}"
+        return await answer(unit, kpis.reading, kpi_id, id, status=201, location=location)
 
     return await write(work, recognised=body.external is not None)
 
@@ -159,7 +160,7 @@ async def record_reading(
 @router.get(
     "/{kpi_id:id}/readings",
     operation_id="list_readings",
-    response_model=Page[ReadingView],
+    response_model=Page[KpiReadingView],
     responses=LISTING,
 )
 async def list_readings(organization_id: UUID, kpi_id: UUID, page: ListState) -> Response:
@@ -170,6 +171,18 @@ async def list_readings(organization_id: UUID, kpi_id: UUID, page: ListState) ->
         within=lambda reader: kpis.kpi_row(reader, kpi_id),
         kpi_id=kpi_id,
     )
+
+
+@router.get(
+    "/{kpi_id:id}/readings/{reading_id:id}",
+    operation_id="get_reading",
+    response_model=KpiReadingView,
+    responses=READING,
+)
+async def get_reading(
+    organization_id: UUID, kpi_id: UUID, reading_id: UUID, read: ReadState
+) -> Response:
+    return await read(kpis.reading, kpi_id, reading_id)
 
 
 @router.post(
