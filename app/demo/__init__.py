@@ -18,7 +18,8 @@ from app.application.import_document import (
 from app.application.keys import keep_key, make_key
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
-from app.domain.access import IssueApiKey, Scope
+from app.domain.access import Scope
+from app.domain.api_key import IssueApiKey
 from app.events.envelope import Meta
 
 _FILE = Path(__file__).with_name("demo.json")

@@ -1,19 +1,25 @@
-"""API keys: who may do what. The ledger knows a key's scopes and end, never the key."""
+"""Who may do what: scopes, roles, and how far a role reaches.
+
+Three roles follow from what the ledger says of a person: whoever leads a team is its leader, a
+coach coaches the teams that they cover, and everybody is a member of their own. `admin` and
+`auditor` are granted (`app.domain.roles`), and a key that stands for nobody is an integration.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, assert_never
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from app.domain.errors import InvalidState, NotFound, Refusal
-from app.domain.messages import Command, Decider, Event, Stream, looked_up
-from app.domain.values import Line, Moment
+from app.domain.values import Owner, OwnerKind
+
+# What is done -----------------------------------------------------------------------------
 
 
 class Scope(StrEnum):
-    """What a key may do. `read` sees state, `history:read` sees events; `:write` scopes change."""
+    """What may be done. `read` sees state, `history:read` sees events; `:write` scopes change."""
 
     READ = "read"
     HISTORY_READ = "history:read"
@@ -25,115 +31,91 @@ class Scope(StrEnum):
     OBJECTIVES_WRITE = "objectives:write"
     CHECK_INS_WRITE = "check-ins:write"
     SCORES_WRITE = "scores:write"
+    REFLECTIONS_WRITE = "reflections:write"
     IMPORTS_WRITE = "imports:write"
     KEYS_WRITE = "keys:write"
 
 
-# Events -----------------------------------------------------------------------------------
+class Role(StrEnum):
+    ADMIN = "admin"
+    LEADER = "leader"
+    COACH = "coach"
+    MEMBER = "member"
+    AUDITOR = "auditor"
+    INTEGRATION = "integration"
 
 
-class ApiKeyEvent(Event, stream="api_key", key="key_id"):
-    key_id: UUID
+_GOALS = frozenset(
+    {
+        Scope.READ,
+        Scope.OBJECTIVES_WRITE,
+        Scope.CHECK_INS_WRITE,
+        Scope.SCORES_WRITE,
+        Scope.REFLECTIONS_WRITE,
+    }
+)
+
+SCOPES_OF: dict[Role, frozenset[Scope]] = {
+    Role.ADMIN: frozenset(Scope),
+    Role.LEADER: _GOALS
+    | {Scope.DEPLOYMENT_WRITE, Scope.PEOPLE_WRITE, Scope.TRAINING_WRITE, Scope.CYCLES_WRITE},
+    Role.COACH: _GOALS | {Scope.TRAINING_WRITE},
+    Role.MEMBER: _GOALS,
+    Role.AUDITOR: frozenset({Scope.READ, Scope.HISTORY_READ}),
+    Role.INTEGRATION: frozenset(Scope),
+}
+"""The most that a role may do; a key narrows it to its own scopes."""
 
 
-class ApiKeyIssued(ApiKeyEvent, type="api_key.issued"):
-    name: Line
-    scopes: tuple[Scope, ...]
-    person_id: UUID | None = None
-    expires_at: Moment | None = None
+# Whom it concerns -------------------------------------------------------------------------
 
 
-class ApiKeyRevoked(ApiKeyEvent, type="api_key.revoked"):
-    pass
+class Concern(NamedTuple):
+    """Whose business a command is: an owner's, that of whoever owns a goal, or everybody's."""
+
+    kind: Literal["organization", "everybody", "team", "person", "objective", "key_result"]
+    id: UUID | None = None
+
+    @classmethod
+    def of(cls, owner: Owner) -> Concern:
+        return cls("team" if owner.kind is OwnerKind.TEAM else "person", owner.id)
 
 
-ApiKeyEvents = ApiKeyIssued | ApiKeyRevoked
+ORGANIZATION = Concern("organization")
+EVERYBODY = Concern("everybody")
 
 
-# State ------------------------------------------------------------------------------------
+# How far it reaches -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKey:
-    key_id: UUID
-    revoked: bool = False
+class Reach:
+    """On whose behalf one may act. Whoever reaches the organisation reaches everybody in it."""
+
+    organization: bool = False
+    teams: frozenset[UUID] = frozenset()
+    people: frozenset[UUID] = frozenset()
+
+    def covers(self, owner: Owner) -> bool:
+        known = self.teams if owner.kind is OwnerKind.TEAM else self.people
+        return self.organization or owner.id in known
 
 
-def evolve(state: ApiKey | None, event: ApiKeyEvents) -> ApiKey | None:
-    match event:
-        case ApiKeyIssued():
-            return ApiKey(event.key_id)
-        case ApiKeyRevoked():
-            return state and replace(state, revoked=True)
-        case _:
-            assert_never(event)
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role that somebody has, with what it may do and how far."""
+
+    role: Role
+    scopes: frozenset[Scope]
+    reach: Reach
 
 
-# Commands ---------------------------------------------------------------------------------
+def with_scope(grants: Iterable[Grant], scope: Scope) -> tuple[Grant, ...]:
+    return tuple(grant for grant in grants if scope in grant.scopes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKeyCommand(Command):
-    category: ClassVar[str] = "api_key"
-    key_id: UUID
-
-    @property
-    def stream(self) -> Stream:
-        return Stream(self.category, self.key_id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueApiKey(ApiKeyCommand):
-    """`held` are the scopes of whoever asks: nobody hands out more than they have."""
-
-    name: str
-    scopes: tuple[Scope, ...]
-    held: frozenset[Scope]
-    person_id: UUID | None = None
-    expires_at: Moment | None = None
-    person_known: bool = looked_up("person_known", lambda _, c: c.person_id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevokeApiKey(ApiKeyCommand):
-    pass
-
-
-ApiKeyCommands = IssueApiKey | RevokeApiKey
-
-
-def decide(state: ApiKey | None, command: ApiKeyCommands) -> list[ApiKeyEvents]:
-    match command:
-        case IssueApiKey():
-            if command.person_id is not None and not command.person_known:
-                raise NotFound("person", command.person_id, pointer="/person_id")
-            beyond = sorted(set(command.scopes) - command.held)
-            if beyond:
-                raise Refusal(
-                    f"This key may not hand out scopes it lacks: {', '.join(beyond)}.",
-                    pointer="/scopes",
-                )
-            if command.expires_at is not None and command.expires_at <= command.at:
-                raise Refusal("expires_at lies in the past.", pointer="/expires_at")
-            return [
-                ApiKeyIssued(
-                    key_id=command.key_id,
-                    name=command.name,
-                    scopes=tuple(sorted(set(command.scopes))),
-                    person_id=command.person_id,
-                    expires_at=command.expires_at,
-                )
-            ]
-        case RevokeApiKey():
-            if state is None:
-                raise NotFound("API key", command.key_id)
-            if state.revoked:
-                raise InvalidState("API key", "revoked", "RevokeApiKey", "Nothing to do.")
-            return [ApiKeyRevoked(key_id=state.key_id)]
-        case _:
-            assert_never(command)
-
-
-decider: Decider[ApiKey | None, ApiKeyCommands, ApiKeyEvents] = Decider(
-    category="api_key", initial=None, evolve=evolve, decide=decide
-)
+def roles_with(scope: Scope) -> tuple[Role, ...]:
+    """The roles of people that a scope belongs to."""
+    return tuple(
+        role for role, scopes in SCOPES_OF.items() if scope in scopes and role != Role.INTEGRATION
+    )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, assert_never
 from uuid import UUID
 
+from app.domain.access import Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.errors import InvalidState, NotFound
 from app.domain.key_result import KeyResult
@@ -96,6 +97,11 @@ class BlockerCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.blocker_id)
 
+    def concerns(self, state: Blocker | None) -> tuple[Concern, ...]:
+        if state is None:
+            return (Concern("key_result"),)
+        return (Concern("key_result", state.key_result_id), Concern("person", state.owner_id))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaiseBlocker(BlockerCommand):
@@ -109,6 +115,9 @@ class RaiseBlocker(BlockerCommand):
     key_result: KeyResult | None = looked_up("key_result", lambda _, c: c.key_result_id)
     cycle: Cycle | None = looked_up("cycle_of_key_result", lambda _, c: c.key_result_id)
     owner_known: bool = looked_up("person_known", lambda _, c: c.owner_id)
+
+    def concerns(self, state: Blocker | None) -> tuple[Concern, ...]:
+        return (Concern("key_result", self.key_result_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

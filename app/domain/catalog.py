@@ -9,13 +9,14 @@ from types import ModuleType
 from typing import Any, get_args
 
 from app.domain import (
-    access,
     alignment,
+    api_key,
     blocker,
     coach,
     cycle,
     dependency,
     deployment,
+    hand_over,
     key_result,
     key_result_commands,
     kpi,
@@ -25,6 +26,7 @@ from app.domain import (
     person,
     planning,
     reset,
+    roles,
     survey,
     team,
     workshop,
@@ -38,10 +40,12 @@ MODULES: dict[ModuleType, tuple[Any, Any]] = {
     team: (team.TeamCommands, team.TeamEvents),
     workshop: (workshop.WorkshopCommands, workshop.WorkshopEvents),
     coach: (coach.CoachCommands, coach.CoachEvents),
-    access: (access.ApiKeyCommands, access.ApiKeyEvents),
+    roles: (roles.RolesCommands, roles.RolesEvents),
+    api_key: (api_key.ApiKeyCommands, api_key.ApiKeyEvents),
     cycle: (cycle.CycleCommands, cycle.CycleEvents),
     planning: (planning.PlanningCommands, ()),
     objective: (objective.ObjectiveCommands, objective.ObjectiveEvents),
+    hand_over: (hand_over.HandOverObjective, ()),
     key_result_commands: (
         key_result_commands.KeyResultCommands,
         key_result.KeyResultEvents,
@@ -74,6 +78,8 @@ DECIDERS: dict[type[Command], Decider[Any, Any, Any]] = {
 """The decider of every command."""
 
 STREAMS: dict[str, Decider[Any, Any, Any]] = {
-    module.decider.category: module.decider for module in MODULES if module not in (planning, reset)
+    module.decider.category: module.decider
+    for module in MODULES
+    if module not in (planning, hand_over, reset)
 }
 """The decider that folds each category of stream."""

@@ -88,11 +88,7 @@ def consequence(answer: AnyAnswer) -> str:
                 f"against {_percent(answer.target_share)}."
             )
         case PerformanceReviews():
-            return {
-                "decoupled": "Scores are withheld from a performance review, which is told why.",
-                "informs": "A performance review sees scores, as one thing among others.",
-                "coupled": "A performance review sees scores, and rests on them.",
-            }[answer.link]
+            return f"{_of_reviews(answer)} {_of_discretion(answer)}"
         case QualityChecks():
             return (
                 f"Drafts are checked in {answer.language}; {len(answer.severities)} rule(s) have "
@@ -100,6 +96,25 @@ def consequence(answer: AnyAnswer) -> str:
             )
         case _:
             assert_never(answer)
+
+
+def _of_reviews(answer: PerformanceReviews) -> str:
+    return {
+        "decoupled": "Scores are withheld from a performance review, which is told why.",
+        "informs": "A performance review sees scores, as one thing among others.",
+        "coupled": "A performance review sees scores, and rests on them.",
+    }[answer.link]
+
+
+def _of_discretion(answer: PerformanceReviews) -> str:
+    if "everyone" in answer.individual_scores_visible_to:
+        return "Scores of somebody's own objectives are for everyone to see."
+    seen_by = {"team": "the team", "leader": "its leaders", "owner": "whoever owns them"}
+    named = [seen_by[one] for one in answer.individual_scores_visible_to if one != "everyone"]
+    return (
+        f"Scores of somebody's own objectives are seen by {' and '.join(named)}, and by those who "
+        "may read the history."
+    )
 
 
 def _of_scoring(answer: AnyScoring) -> str:

@@ -10,6 +10,7 @@ Refusal
 ├── TeamLoop           a team would stand above itself
 ├── OutsideCycle       the moment lies outside the cycle, or in the future
 ├── ReasonMissing      this change must say why
+├── OutOfReach         whom it concerns is beyond the reach of the roles of whoever asks
 ├── NotReady           execution would begin before deployment and training are done
 └── ResetIncomplete    key results are without a keep / modify / remove decision
 """
@@ -93,6 +94,10 @@ class OutsideCycle(Refusal):
 
 class ReasonMissing(Refusal):
     name = "reason-missing"
+
+
+class OutOfReach(Refusal):
+    name = "out-of-reach"
 
 
 class NotReady(Refusal):

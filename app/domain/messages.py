@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from app.domain.access import ORGANIZATION, Concern
 from app.domain.values import Value
 
 
@@ -74,6 +75,10 @@ class Command:
     def stream(self) -> Stream:
         """The aggregate this command is addressed to."""
         raise NotImplementedError
+
+    def concerns(self, state: Any) -> tuple[Concern, ...]:
+        """Whose business it is; one of them is enough. By default, the whole organisation's."""
+        return (ORGANIZATION,)
 
 
 @dataclass(frozen=True)

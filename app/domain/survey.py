@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.domain.access import EVERYBODY, Concern
 from app.domain.cycle import Cycle, Phase
 from app.domain.errors import NotFound
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
@@ -82,6 +83,9 @@ class AnswerSurvey(Command):
     @property
     def stream(self) -> Stream:
         return Stream(self.category, self.answer_id)
+
+    def concerns(self, state: UUID | None) -> tuple[Concern, ...]:
+        return (EVERYBODY,)
 
 
 def decide(state: UUID | None, command: AnswerSurvey) -> list[SurveyAnswered]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, assert_never
 from uuid import UUID
 
+from app.domain.access import ORGANIZATION, Concern
 from app.domain.errors import AlreadyExists, InvalidState, NotFound, Refusal, TeamLoop
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.values import ExternalRef, Level, Line
@@ -110,6 +111,9 @@ class TeamCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.team_id)
 
+    def concerns(self, state: Team | None) -> tuple[Concern, ...]:
+        return (Concern("team", self.team_id),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormTeam(TeamCommand):
@@ -121,6 +125,9 @@ class FormTeam(TeamCommand):
     external: ExternalRef | None = None
     existing: UUID | None = looked_up("external", lambda _, c: (c.external, "team"))
     parent: Team | None = looked_up("team", lambda _, c: c.parent_id)
+
+    def concerns(self, state: Team | None) -> tuple[Concern, ...]:
+        return (Concern("team", self.parent_id) if self.parent_id else ORGANIZATION,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +142,10 @@ class MoveTeam(TeamCommand):
     parent_id: UUID | None
     parent: Team | None = looked_up("team", lambda _, c: c.parent_id)
     above_parent: frozenset[UUID] = looked_up("teams_above", lambda _, c: c.parent_id)
+
+    def concerns(self, state: Team | None) -> tuple[Concern, ...]:
+        """The organisation's: it changes who reaches whom."""
+        return (ORGANIZATION,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.domain.access import ORGANIZATION, Concern
 from app.domain.errors import InvalidState, NotFound, Refusal
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.values import Count, Line, Moment, Prose, Share, Value, tagged
@@ -131,6 +132,7 @@ class Workshop:
     kind: WorkshopKind
     scheduled_at: datetime
     quorum: NumberQuorum | ShareQuorum | None = None
+    team_id: UUID | None = None
     status: WorkshopStatus = WorkshopStatus.SCHEDULED
     invited: tuple[UUID, ...] = ()
     attended: tuple[UUID, ...] = ()
@@ -146,7 +148,9 @@ class Workshop:
 
 def evolve(state: Workshop | None, event: WorkshopEvents) -> Workshop:
     if isinstance(event, WorkshopScheduled):
-        return Workshop(event.workshop_id, event.kind, event.scheduled_at, event.quorum)
+        return Workshop(
+            event.workshop_id, event.kind, event.scheduled_at, event.quorum, event.team_id
+        )
     assert state is not None, "a workshop's stream starts with workshop.scheduled"
     match event:
         case PeopleInvited():
@@ -177,6 +181,11 @@ class WorkshopCommand(Command):
     def stream(self) -> Stream:
         return Stream(self.category, self.workshop_id)
 
+    def concerns(self, state: Workshop | None) -> tuple[Concern, ...]:
+        """The team's that it is for; else it is for the whole organisation."""
+        team_id = state and state.team_id
+        return (Concern("team", team_id) if team_id else ORGANIZATION,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleWorkshop(WorkshopCommand):
@@ -192,6 +201,9 @@ class ScheduleWorkshop(WorkshopCommand):
     team_id: UUID | None = None
     quorum: NumberQuorum | ShareQuorum | None = None
     team_known: bool = looked_up("team_known", lambda _, c: c.team_id)
+
+    def concerns(self, state: Workshop | None) -> tuple[Concern, ...]:
+        return (Concern("team", self.team_id) if self.team_id else ORGANIZATION,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

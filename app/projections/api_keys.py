@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
-from app.domain.access import ApiKeyIssued, ApiKeyRevoked
+from app.domain.api_key import ApiKeyIssued, ApiKeyRevoked
 from app.events.envelope import Recorded
 from app.events.tables import moment
 from app.projections.changes import Change, Insert, Projection, Update, json_column
@@ -26,6 +26,7 @@ class ApiKeyRow(SQLModel, table=True):
     name: str
     scopes: Any = json_column()
     person_id: UUID | None = None
+    teams: Any = json_column(default=None, nullable=True)
     issued_at: datetime = moment()
     expires_at: datetime | None = moment(default=None, nullable=True)
     revoked_at: datetime | None = moment(default=None, nullable=True)
@@ -43,6 +44,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     name=event.name,
                     scopes=[scope.value for scope in event.scopes],
                     person_id=event.person_id,
+                    teams=None if event.teams is None else [str(id) for id in event.teams],
                     issued_at=recorded.recorded_at,
                     expires_at=event.expires_at,
                 )

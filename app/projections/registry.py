@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.events.envelope import Recorded
 from app.projections import (
@@ -23,6 +24,7 @@ from app.projections import (
     organizations,
     people,
     reflections,
+    roles,
     survey_answers,
     teams,
     warnings,
@@ -36,6 +38,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     people.projection,
     teams.projection,
     members.projection,
+    roles.projection,
     workshops.projection,
     coaches.projection,
     api_keys.projection,
@@ -56,6 +59,9 @@ PROJECTIONS: tuple[Projection, ...] = (
 
 
 def project(recorded: Recorded) -> Iterator[Change]:
-    """All row changes that one event makes, over every read model."""
+    """All row changes that one event makes, over every read model. Raises UnreadableEvent."""
+    if recorded.told is None:
+        # Decoded once, and not by each of them.
+        recorded = replace(recorded, told=recorded.event)
     for projection in PROJECTIONS:
         yield from projection.project(recorded)

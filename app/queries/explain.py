@@ -7,13 +7,13 @@ from datetime import UTC, datetime, time
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from app.application.ledgers import Reader
 from app.domain import scoring
 from app.domain.deployment import AnyScoring, Scoring
 from app.domain.errors import NotFound, Refusal
-from app.domain.measures import AnyMeasure, Measure, Rung, Told
+from app.domain.measures import Measure, Rung, Told, measure_of
 from app.domain.scoring import Computed, compute, roll_up
 from app.domain.values import Number
 from app.projections.check_ins import CheckInRow
@@ -22,9 +22,8 @@ from app.projections.decisions import DecisionRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
 from app.queries import cycles, goals
+from app.queries.discretion import ScoresWithheld, unseen_owners
 from app.queries.views import Figure, View
-
-_measure_of: TypeAdapter[AnyMeasure] = TypeAdapter(Measure)
 
 
 class ReadingView(View):
@@ -94,6 +93,7 @@ class WhatIfView(View):
     score: Figure = Field(description="The weighted mean over the cycle as it was scored.")
     what_if: Figure
     key_results: list[WhatIfPart]
+    withheld: int = Field(description="Key results left out, as you may not see their scores.")
 
 
 def _until(reader: Reader, cycle: CycleRow) -> datetime:
@@ -121,11 +121,14 @@ def _computed(
     rules: AnyScoring, measure: Any, readings: Sequence[ReadingView], until: datetime
 ) -> Computed:
     told = [Told(one.value, one.occurred_at) for one in readings]
-    return compute(rules, _measure_of.validate_python(measure), told, until)
+    return compute(rules, measure_of.validate_python(measure), told, until)
 
 
 async def score(reader: Reader, key_result_id: UUID) -> ExplanationView:
+    """Raises NotFound, ScoresWithheld."""
     row = await goals.key_result_row(reader, key_result_id)
+    if await goals.scores_hidden(reader, row.objective_id):
+        raise ScoresWithheld
     cycle = await cycles.row(reader, row.cycle_id)
     rules = goals.rules_of(cycle)
     readings = _readings(await reader.rows.select(CheckInRow, {"key_result_id": key_result_id}))
@@ -137,7 +140,7 @@ async def score(reader: Reader, key_result_id: UUID) -> ExplanationView:
     return ExplanationView.model_construct(
         key_result_id=key_result_id,
         version=row.version,
-        measure=_measure_of.validate_python(row.measure),
+        measure=measure_of.validate_python(row.measure),
         formula=row.score_formula or found.formula,
         because=found.because,
         computed=found.score if row.computed_score is None else row.computed_score,
@@ -164,6 +167,8 @@ async def objective(reader: Reader, objective_id: UUID) -> RollUpView:
     row = await reader.rows.get(ObjectiveRow, objective_id)
     if row is None:
         raise NotFound("objective", objective_id)
+    if await goals.scores_hidden(reader, objective_id):
+        raise ScoresWithheld
     parts = await reader.rows.select(KeyResultRow, {"objective_id": objective_id, "removed": False})
     return RollUpView(
         objective_id=objective_id,
@@ -183,12 +188,18 @@ async def objective(reader: Reader, objective_id: UUID) -> RollUpView:
 
 
 async def what_if(reader: Reader, cycle_id: UUID, rules: AnyScoring) -> WhatIfView:
-    """Re-score a cycle by other rules. Raises Refusal before it was opened."""
+    """Re-score a cycle by other rules, as far as the caller may see its scores.
+
+    Raises Refusal before it was opened.
+    """
     cycle = await cycles.row(reader, cycle_id)
     if cycle.opened_at is None:
         raise Refusal("The cycle was not opened yet, so there is nothing to score anew.")
     until = _until(reader, cycle)
     rows = await reader.rows.select(KeyResultRow, {"cycle_id": cycle_id, "removed": False})
+    hidden = await _hidden(reader, cycle_id)
+    withheld = sum(row.objective_id in hidden for row in rows)
+    rows = [row for row in rows if row.objective_id not in hidden]
     told: dict[UUID, list[CheckInRow]] = {row.key_result_id: [] for row in rows}
     for check_in in await reader.rows.select(CheckInRow, {"cycle_id": cycle_id}):
         if check_in.key_result_id in told:
@@ -217,4 +228,12 @@ async def what_if(reader: Reader, cycle_id: UUID, rules: AnyScoring) -> WhatIfVi
         score=roll_up((row.score, row.weight) for row in rows),
         what_if=roll_up(figures),
         key_results=parts,
+        withheld=withheld,
     )
+
+
+async def _hidden(reader: Reader, cycle_id: UUID) -> set[UUID]:
+    """The objectives of a cycle whose scores the caller may not see."""
+    objectives = await reader.rows.select(ObjectiveRow, {"cycle_id": cycle_id})
+    unseen = await unseen_owners(reader, objectives)
+    return {row.objective_id for row in objectives if goals.is_hidden(row, unseen)}

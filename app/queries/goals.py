@@ -17,16 +17,17 @@ from app.domain.cycle import Phase
 from app.domain.deployment import AnyScoring, MeasureWhatMatters, Rhythm, scoring_of
 from app.domain.errors import NotFound
 from app.domain.key_result import Cause, Choice, TrackedBy
-from app.domain.measures import RUNGS, Measure, Rung
+from app.domain.measures import RUNGS, Measure, Rung, measure_of
 from app.domain.objective import Outcome, Status
-from app.domain.scoring import check_in_due, forecast, roll_up, shown_health
-from app.domain.values import Health, Number, Origin, Target
+from app.domain.scoring import Trend, check_in_due, expected, roll_up, shown_health, trending
+from app.domain.values import Health, Number, Origin, OwnerKind, Target
 from app.projections.alignments import AlignmentRow
 from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.rows import Rows
+from app.queries.discretion import WITHHELD, unseen_owners
 from app.queries.programme import in_force
 from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners
 
@@ -47,6 +48,7 @@ class AlignmentView(Resource):
     agreed_at: datetime
     withdrawn: bool
     withdrawn_reason: str | None
+    previous_id: UUID | None = Field(description="The agreement of the cycle before.")
 
 
 class KeyResultView(Resource):
@@ -72,13 +74,19 @@ class KeyResultView(Resource):
     last_check_in_at: datetime | None
     check_in_due_at: datetime | None
     forecast: Figure = Field(
-        description="Progress at the end of the cycle if it goes on at its average pace."
+        description="Progress at the end of the cycle: a metric goes on at its average pace, a "
+        "threshold is held as it was; a milestone or a baseline is told once it is done."
+    )
+    trending: Trend | None = Field(
+        description="Whether the forecast would be scored as good, by the scoring decision of the "
+        "cycle. It is computed, whatever a person said; null where there is no forecast."
     )
     computed_score: Figure
     score: Figure
     score_formula: str | None
     score_comment: str | None
     adjustment_reason: str | None
+    withheld: str | None = Field(description="Why its scores are not shown to you; else null.")
     choice: Choice | None
     learning: str | None
     cause: Cause | None
@@ -154,15 +162,17 @@ class ScoreView(View):
     formula: str | None
     comment: str | None
     adjustment_reason: str | None
+    withheld: str | None = Field(description="Why it is not shown to you; else null.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What figures are shown by: the cycles, the rhythm in force, and the moment."""
+    """What figures are shown by: the cycles, the rhythm in force, the moment, and who asks."""
 
     cycles: dict[UUID, CycleRow]
     rhythm: Rhythm
     at: datetime
+    unseen: frozenset[UUID]
 
 
 def alignment_view(row: AlignmentRow) -> AlignmentView:
@@ -180,6 +190,7 @@ def alignment_view(row: AlignmentRow) -> AlignmentView:
         agreed_at=row.agreed_at,
         withdrawn=row.withdrawn,
         withdrawn_reason=row.withdrawn_reason,
+        previous_id=row.previous_id,
     )
 
 
@@ -246,13 +257,23 @@ def _forecast(row: KeyResultRow, cycle: CycleRow) -> Decimal | None:
         return None
     day_one = datetime.combine(cycle.starts_on, time.min, UTC)
     ends = datetime.combine(cycle.ends_on, time.max, UTC)
-    return forecast(row.progress, row.value_at, min(day_one, cycle.opened_at), ends)
+    measure = measure_of.validate_python(row.measure)
+    return expected(measure, row.progress, row.value_at, min(day_one, cycle.opened_at), ends)
+
+
+def trend(row: KeyResultRow, cycle: CycleRow) -> Trend | None:
+    """Whether the forecast would be scored as good."""
+    told = _forecast(row, cycle)
+    if told is None:
+        return None
+    return trending(rules_of(cycle), measure_of.validate_python(row.measure), told)
 
 
 def _key_result(
     row: KeyResultRow, objective: ObjectiveRow, frame: _Frame, known: dict[Ref, OwnerView]
 ) -> KeyResultView:
     cycle = frame.cycles[row.cycle_id]
+    hidden = is_hidden(objective, frame.unseen)
     due = None
     committed = objective.status == Status.COMMITTED and not row.removed
     if committed and cycle.phase == Phase.ACTIVE:
@@ -291,11 +312,13 @@ def _key_result(
         last_check_in_at=row.last_check_in_at,
         check_in_due_at=due,
         forecast=_forecast(row, cycle),
-        computed_score=row.computed_score,
-        score=row.score,
+        trending=trend(row, cycle),
+        computed_score=None if hidden else row.computed_score,
+        score=None if hidden else row.score,
         score_formula=row.score_formula,
-        score_comment=row.score_comment,
-        adjustment_reason=row.adjustment_reason,
+        score_comment=None if hidden else row.score_comment,
+        adjustment_reason=None if hidden else row.adjustment_reason,
+        withheld=WITHHELD if hidden else None,
         choice=None if row.choice is None else Choice(row.choice),
         learning=row.learning,
         cause=None if row.cause is None else Cause(row.cause),
@@ -351,11 +374,17 @@ def _settled(live: Sequence[KeyResultView]) -> str | None:
     return Outcome.NOT_ACHIEVED if Outcome.NOT_ACHIEVED in ends else Outcome.ACHIEVED
 
 
-async def _frame(reader: Reader, cycle_ids: Sequence[UUID]) -> _Frame:
+async def _frame(reader: Reader, cycle_ids: Sequence[UUID], rows: Sequence[ObjectiveRow]) -> _Frame:
     cycles = await reader.rows.select(CycleRow, {"cycle_id": cycle_ids})
     decided = (await in_force(reader)).get("cadence")
     rhythm = Rhythm() if decided is None else Rhythm.model_validate(decided.decision)
-    return _Frame({row.cycle_id: row for row in cycles}, rhythm, reader.at)
+    unseen = await unseen_owners(reader, rows)
+    return _Frame({row.cycle_id: row for row in cycles}, rhythm, reader.at, unseen)
+
+
+def is_hidden(objective: ObjectiveRow, unseen: frozenset[UUID]) -> bool:
+    """Whether an objective is the own one of somebody whose scores are not to be seen."""
+    return objective.owner_kind == OwnerKind.PERSON and objective.owner_id in unseen
 
 
 async def objectives(
@@ -371,7 +400,7 @@ async def objectives(
     here = {"objective_id": ids} if whole_cycle is None else {"cycle_id": whole_cycle}
     key_rows = await reader.rows.select(KeyResultRow, here)
     alignments = await reader.rows.select(AlignmentRow, {**here, "withdrawn": False})
-    frame = await _frame(reader, list({row.cycle_id for row in rows}))
+    frame = await _frame(reader, list({row.cycle_id for row in rows}), rows)
     named: set[Ref] = {(row.owner_kind, row.owner_id) for row in rows}
     named |= {(k.owner_kind, k.owner_id) for k in key_rows if k.owner_kind and k.owner_id}
     known = await owners(reader, named)
@@ -401,7 +430,7 @@ async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyR
         ObjectiveRow, {"objective_id": list({row.objective_id for row in rows})}
     )
     objective_of = {parent.objective_id: parent for parent in parents}
-    frame = await _frame(reader, list({row.cycle_id for row in rows}))
+    frame = await _frame(reader, list({row.cycle_id for row in rows}), parents)
     named = {(k.owner_kind, k.owner_id) for k in rows if k.owner_kind and k.owner_id}
     known = await owners(reader, named)
     return [_key_result(row, objective_of[row.objective_id], frame, known) for row in rows]
@@ -422,16 +451,24 @@ async def key_result(reader: Reader, key_result_id: UUID) -> KeyResultView:
 
 async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
     row = await key_result_row(reader, key_result_id)
+    hidden = await scores_hidden(reader, row.objective_id)
     return ScoreView(
         key_result_id=row.key_result_id,
         version=row.version,
-        computed_score=row.computed_score,
-        score_as_committed=row.score_as_committed,
-        score=row.score,
+        computed_score=None if hidden else row.computed_score,
+        score_as_committed=None if hidden else row.score_as_committed,
+        score=None if hidden else row.score,
         formula=row.score_formula,
-        comment=row.score_comment,
-        adjustment_reason=row.adjustment_reason,
+        comment=None if hidden else row.score_comment,
+        adjustment_reason=None if hidden else row.adjustment_reason,
+        withheld=WITHHELD if hidden else None,
     )
+
+
+async def scores_hidden(reader: Reader, objective_id: UUID) -> bool:
+    """Whether the caller may not see the scores of an objective's key results."""
+    objective = await reader.rows.get(ObjectiveRow, objective_id)
+    return objective is not None and is_hidden(objective, await unseen_owners(reader, [objective]))
 
 
 async def check_in_row(rows: Rows, check_in_id: UUID) -> CheckInRow:

@@ -8,16 +8,15 @@ from uuid import UUID
 from pydantic import Field
 
 from app.application.ledgers import Reader
-from app.domain.deployment import PerformanceReviews
 from app.domain.errors import NotFound
 from app.domain.values import OwnerKind
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.people import PersonRow
-from app.queries.programme import in_force
+from app.queries.discretion import WITHHELD, reviews_decided, unseen
 from app.queries.views import Figure, View
 
-WITHHELD = (
+DECOUPLED = (
     "Performance reviews are decoupled from OKRs here, so that nobody aims low: scores are not "
     "told for a review. The decision is at /deployment/performance_reviews."
 )
@@ -45,12 +44,7 @@ async def review(reader: Reader, person_id: UUID) -> PersonReviewView:
     """Raises NotFound."""
     if await reader.rows.get(PersonRow, person_id) is None:
         raise NotFound("person", person_id)
-    decided = (await in_force(reader)).get("performance_reviews")
-    answer = (
-        PerformanceReviews()
-        if decided is None
-        else PerformanceReviews.model_validate(decided.decision)
-    )
+    now, then = await reviews_decided(reader), await reviews_decided(reader, reader.rows)
     theirs = {"owner_kind": OwnerKind.PERSON, "owner_id": person_id}
     objectives = [one.objective_id for one in await reader.rows.select(ObjectiveRow, theirs)]
     rows = await reader.rows.select(KeyResultRow, {**theirs, "removed": False})
@@ -58,11 +52,14 @@ async def review(reader: Reader, person_id: UUID) -> PersonReviewView:
         of_objectives = {"objective_id": objectives, "removed": False}
         rows += await reader.rows.select(KeyResultRow, of_objectives)
     own = {row.key_result_id: row for row in sorted(rows, key=lambda row: row.position)}
-    is_withheld = answer.link == "decoupled"
+    decoupled = "decoupled" in (now.link, then.link)
+    withheld = DECOUPLED if decoupled else None
+    if not decoupled and person_id in await unseen(reader, {person_id}):
+        withheld = WITHHELD
     return PersonReviewView(
         person_id=person_id,
-        link=answer.link,
-        withheld=WITHHELD if is_withheld else None,
+        link=then.link,
+        withheld=withheld,
         key_results=[
             ReviewedKeyResult(
                 key_result_id=row.key_result_id,
@@ -70,7 +67,7 @@ async def review(reader: Reader, person_id: UUID) -> PersonReviewView:
                 cycle_id=row.cycle_id,
                 title=row.title,
                 learning=row.learning,
-                score=None if is_withheld else row.score,
+                score=None if withheld else row.score,
             )
             for row in own.values()
         ],

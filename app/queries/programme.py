@@ -213,6 +213,8 @@ class PersonView(Resource):
     name: str | None
     email: str | None
     active: bool
+    issuer: str | None = Field(description="The provider whose tokens speak for them.")
+    erased: bool = Field(description="Their name, address and texts were destroyed.")
     registered_at: datetime
 
 
@@ -228,6 +230,8 @@ async def people(reader: Reader, rows: list[PersonRow]) -> list[PersonView]:
             name=entry and entry.name,
             email=entry and entry.email,
             active=row.active,
+            issuer=row.issuer,
+            erased=row.erased,
             registered_at=row.registered_at,
         )
 
@@ -250,6 +254,7 @@ class ApiKeyView(Resource):
     name: str
     scopes: list[Scope]
     person_id: UUID | None
+    teams: list[UUID] | None = Field(description="It acts for these only; null for all.")
     issued_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -262,6 +267,7 @@ def api_key_view(row: ApiKeyRow) -> ApiKeyView:
         name=row.name,
         scopes=row.scopes,
         person_id=row.person_id,
+        teams=row.teams,
         issued_at=row.issued_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

@@ -142,6 +142,12 @@ class Api:
     async def person(self, name: str = "Ada Park") -> Json:
         return await self.post("/people", {"name": name, "email": "ada@example.org"})
 
+    async def admin(self, name: str = "Ines Roth") -> Json:
+        """A person who may do everything that their key lets them."""
+        person = await self.person(name)
+        await self.put(f"/people/{person['id']}/roles/admin", {"reason": "She runs it."})
+        return person
+
     async def workshop(self, kind: str = "leadership", *people: Json, **more: Any) -> Json:
         """A workshop that was held: everybody who was invited came."""
         body = {"kind": kind, "title": "OKRs", "scheduled_at": "2026-01-12T09:00:00Z", **more}
@@ -272,7 +278,10 @@ class Api:
 
     async def one_of_each(self) -> Stage:
         """One of everything there is."""
-        person = await self.person()
+        person = await self.admin()
+        await self.put(f"/people/{person['id']}/roles/auditor", {})
+        identity = {"issuer": "https://login.example.org", "subject": person["id"]}
+        await self.put(f"/people/{person['id']}/identity", identity)
         cycle, objective = await self.running()
         team, key_result = objective["owner"], objective["key_results"][0]
         await self.put(f"/teams/{team['id']}/members/{person['id']}", {"role": "member"})
@@ -281,7 +290,8 @@ class Api:
         alignment = await self.align(objective, above)
         dependency = await self.depend(objective, await self.team("Sales"))
         blocker = await self.block(key_result, person)
-        kpi = await self.kpi(team, 520)
+        kpi = await self.kpi(team)
+        reading = await self.read(kpi, 520)
         await self.decide("limits", max_objectives=2)
         key = await self.post("/api-keys", {"name": "Test", "scopes": ["read"]})
         ended = await self.cycle("scoring")
@@ -304,7 +314,9 @@ class Api:
             "alignment_id": alignment["id"],
             "dependency_id": dependency["id"],
             "key_id": key["id"],
+            "role": "auditor",
             "kpi_id": kpi["id"],
+            "reading_id": reading["id"],
             "blocker_id": blocker["id"],
             "reflection_id": said["id"],
             "ended_cycle_id": ended["id"],

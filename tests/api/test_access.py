@@ -95,7 +95,7 @@ async def test_the_scope_needed_is_all_that_is_needed(
     scope = _scope(route)
     assert scope is not None
     # Ids that nothing has: the key is asked about first, and nothing on the stage is changed.
-    nothing = dict.fromkeys(stage.ids, UNKNOWN) | {"question": "limits"}
+    nothing = dict.fromkeys(stage.ids, UNKNOWN) | {"question": "limits", "role": "auditor"}
     nowhere = stage.at(**{**nothing, "organization_id": stage.api.org})
     answer = await nowhere.with_key(only[scope].key).call(route)
     assert answer.status_code not in (401, 403), answer.text
@@ -131,7 +131,7 @@ _GOOD = make_key()
         f"Bearer {_GOOD.swapcase()}",
         f"Bearer {_GOOD} {_GOOD}",
         f"Bearer okr_live_{'0' * 38}",
-        "Bearer " + "x" * 100_000,
+        "Bearer " + "x" * 50_000,
         "Bearer okr_live_\N{SNOWMAN}",
         "Bearer ' OR 1=1 --",
     ],
@@ -189,7 +189,7 @@ async def test_no_key_is_issued_that_has_expired_already(api: Api) -> None:
 
 
 async def test_nobody_hands_out_a_scope_that_they_lack(api: Api) -> None:
-    person = await api.person()
+    person = await api.admin()
     holder = await api.key_for("keys:write", "read", "history:read", person_id=person["id"])
     for beyond in sorted(set(Scope) - {"keys:write", "read", "history:read"}):
         body = {"name": "More", "scopes": ["read", beyond]}

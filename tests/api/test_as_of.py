@@ -51,6 +51,7 @@ async def _walk(api: Api) -> AsyncIterator[None]:
     growth = await api.team("Growth", parent_id=company["id"])
     passing = await api.team("Passing")
     ada, ben = await api.person(), await api.person("Ben Ruiz")
+    await api.patch(f"/people/{ben['id']}", {"email": "ben@example.org"})
     for person, role in ((ada, "leader"), (ben, "member")):
         await api.put(f"/teams/{growth['id']}/members/{person['id']}", {"role": role})
     key = await api.post("/api-keys", {"name": "Bridge", "scopes": ["read"]})
@@ -110,7 +111,6 @@ async def _walk(api: Api) -> AsyncIterator[None]:
     await api.post(f"/objectives/{surplus['id']}:abandon", {"reason": "Too many."})
     await api.post(f"/alignments/{first['id']}:withdraw", {"reason": "The plan changed."})
     await api.align(below, top)
-    await api.post(f"/kpis/{kpi['id']}:return", {"reason": "Its objective was given up."})
     await api.patch(f"/kpis/{kpi['id']}", {"healthy": {"low": 450}, "reason": "We are fewer."})
     await api.answer(needs[0], "accept", ada)
     await api.answer(needs[1], "decline", ada)
@@ -193,8 +193,12 @@ async def _paths(api: Api, templates: Iterable[str]) -> list[str]:
         events = await api.get("/events", type=f"{told}.recorded")
         ids[f"{told}_id"] = [event["data"][f"{told}_id"] for event in events["items"]]
     coaches = [item["id"] for item in (await api.get("/coaches"))["items"]]
+    readings = (await api.get("/events", type="kpi.reading_recorded"))["items"]
     paths = list(NARROWED)
     for template in templates:
+        if "{reading_id}" in template:  # each below its own KPI
+            paths += [template.format(**event["data"]) for event in readings]
+            continue
         before, brace, rest = template.partition("{")
         parameter, _, after = rest.partition("}")
         if brace and before == "/coaches/":  # not everybody is one

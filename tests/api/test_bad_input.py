@@ -274,7 +274,7 @@ async def test_lists_and_choices_have_their_bounds(
     if "{organization_id}" in route.path and method_of(route) in ("GET", "DELETE")
 )
 async def test_what_is_no_id_in_a_path_is_refused(route: APIRoute, stage: Stage) -> None:
-    names = [p.alias for p in route.dependant.path_params if p.alias != "question"]
+    names = [p.alias for p in route.dependant.path_params if p.alias not in ("question", "role")]
     for name in names or ["organization_id"]:
         for id in ("x", "0", "-1", "%00", "%ff%fe", "%20", "a" * 5_000, "'%20OR%201=1", "null"):
             answer = await stage.at(**{name: id}).call(route)

@@ -138,7 +138,7 @@ async def test_what_happened_and_what_was_learnt_have_their_own_times(api: Api) 
 
 
 async def test_every_event_names_who_did_it(api: Api) -> None:
-    person = await api.person()
+    person = await api.admin()
     key = await api.post("/api-keys", {"name": "Bridge", "scopes": ["people:write"]})
     ada = await api.key_for("people:write", person_id=person["id"])
     await ada.team("By a person")

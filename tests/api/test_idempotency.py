@@ -116,6 +116,8 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/key-results/{second['id']}:remove", {"reason": "Hard to measure."})
     await twice(f"{objectives}:propose")
     await twice(f"{objectives}:commit")
+    handed_over = {"owner": {"kind": "team", "id": company["id"]}, "reason": "They have people."}
+    await twice(f"/objectives/{other['id']}:hand-over", handed_over)
     await twice(f"/objectives/{other['id']}:abandon", {"reason": "One too many."})
     measure = {"kind": "baseline", "unit": "days"}
     parts = [{"title": "Days to an answer", "measure": measure}]
@@ -272,7 +274,7 @@ async def test_a_key_counts_for_one_path(api: Api) -> None:
 
 
 async def test_a_key_counts_for_one_credential(api: Api) -> None:
-    person = await api.person()
+    person = await api.admin()
     keys = [await api.key_for("people:write", person_id=person["id"]) for _ in range(2)]
     answers = [await _post(caller, "/teams", {"name": "Growth"}, "k") for caller in (api, *keys)]
     assert {answer.status_code for answer in answers} == {201}
@@ -420,7 +422,7 @@ async def test_a_check_in_with_an_external_id_is_told_by_that(api: Api) -> None:
 
 
 async def test_a_person_need_not_send_a_key(api: Api) -> None:
-    ada = await api.key_for(*_EVERYTHING, person_id=(await api.person())["id"])
+    ada = await api.key_for(*_EVERYTHING, person_id=(await api.admin())["id"])
     assert (await ada.team())["name"] == "Growth"
 
 

@@ -26,6 +26,10 @@ _MAKES_A_STREAM = {
     "declare_dependency",
     "issue_api_key",
     "import_document",
+    "grant_role",
+    "link_identity",
+    "unlink_identity",
+    "withdraw_role",
 }
 """What they make has no version yet that a change could be based on."""
 _CHANGES = [
@@ -76,7 +80,13 @@ async def test_an_edit_must_say_what_it_is_based_on(route: APIRoute, stage: Stag
 
 
 @pytest.mark.parametrize(
-    "path", ["/teams/{team_id}", "/objectives/{objective_id}", "/key-results/{key_result_id}"]
+    "path",
+    [
+        "/people/{person_id}",
+        "/teams/{team_id}",
+        "/objectives/{objective_id}",
+        "/key-results/{key_result_id}",
+    ],
 )
 async def test_an_edit_that_states_nothing_is_held_to_its_version_too(
     stage: Stage, path: str

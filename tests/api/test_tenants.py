@@ -74,6 +74,7 @@ async def test_another_organization_is_answered_like_one_that_does_not_exist(
         "blocker_id",
         "key_id",
         "kpi_id",
+        "reading_id",
     )
 )
 async def test_what_another_organization_has_is_not_found_in_ones_own(
@@ -84,7 +85,8 @@ async def test_what_another_organization_has_is_not_found_in_ones_own(
     headers = {"If-Match": "*"} if method_of(route) in ("PATCH", "PUT") else {}
     answer = await here.call(route, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
-    nothing = dict.fromkeys(theirs.ids, UNKNOWN) | {"organization_id": ours.api.org}
+    kept = {"organization_id": ours.api.org, "role": "auditor"}
+    nothing = dict.fromkeys(theirs.ids, UNKNOWN) | kept
     unknown = await here.at(**nothing).call(route, headers=headers)
     assert _without_ids(answer) == _without_ids(unknown)
     assert (await ours.api.head(), await theirs.api.head()) == before
@@ -180,6 +182,18 @@ _KPI = {"name": "Active customers", "unit": "customers", "healthy": {"low": 500}
             },
             "/agreed_by/1",
         ),
+        (
+            "POST",
+            "/objectives/our objective_id:hand-over",
+            {"owner": {"kind": "team", "id": "their team_id"}, "reason": "They have people."},
+            "/owner",
+        ),
+        (
+            "POST",
+            "/cycles:plan",
+            {"year": 2027, "levels": ["team"], "parent_id": "their cycle_id"},
+            "/parent_id",
+        ),
         ("POST", "/kpis", {**_KPI, "owner": {"kind": "team", "id": "their team_id"}}, "/owner"),
         (
             "PATCH",
@@ -239,12 +253,18 @@ async def test_nothing_of_another_organization_can_be_named_at_a_cycles_end(
     reflection = {"team_id": theirs.ids["team_id"], "worked": ["Short check-ins"]}
     path = f"/cycles/{cycle['id']}/reflections"
     assert pointers(await ours.api.refused("not-found", "POST", path, reflection)) == ["/team_id"]
+    reflection = {"participants": [theirs.ids["person_id"]], "worked": ["Short check-ins"]}
+    problem = await ours.api.refused("not-found", "POST", path, reflection)
+    assert pointers(problem) == ["/participants/0"]
 
     await ours.api.move(cycle, "begin-reflection")
     choice = {"key_result_id": theirs.ids["key_result_id"], "choice": "keep"}
+    path = f"/cycles/{cycle['id']}:reset"
     reset = {"next_cycle": QUARTER, "choices": [choice]}
-    problem = await ours.api.refused("not-found", "POST", f"/cycles/{cycle['id']}:reset", reset)
+    problem = await ours.api.refused("not-found", "POST", path, reset)
     assert pointers(problem) == ["/choices/0/key_result_id"]
+    reset = {"next_cycle_id": theirs.ids["cycle_id"], "choices": []}
+    assert pointers(await ours.api.refused("not-found", "POST", path, reset)) == ["/next_cycle_id"]
 
 
 @pytest.mark.parametrize(
@@ -271,8 +291,16 @@ async def test_a_filter_by_what_another_organization_has_finds_nothing(
         assert answer.status_code == 422 or answer.json()["items"] == []
 
 
+async def test_the_health_of_a_programme_is_not_asked_for_by_what_another_one_has(
+    ours: Stage, theirs: Stage
+) -> None:
+    await ours.api.refused("not-found", "GET", f"/health?cycle_id={theirs.ids['cycle_id']}")
+    report = await ours.api.get("/health", team_id=theirs.ids["team_id"])
+    assert {one["denominator"] for one in report["failure_modes"]} == {0}
+
+
 async def test_lists_show_only_what_is_ones_own(ours: Stage, theirs: Stage) -> None:
-    foreign = {id for name, id in theirs.ids.items() if name not in ("question", "name")}
+    foreign = {id for name, id in theirs.ids.items() if name not in ("question", "name", "role")}
     for route in ROUTES:
         if method_of(route) == "GET" and route.path.startswith("/v1/"):
             answer = await ours.call(route)

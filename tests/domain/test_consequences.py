@@ -14,6 +14,7 @@ from app.domain.deployment import (
     Enforcement,
     Levels,
     Limits,
+    PerformanceReviews,
     RadicalFocus,
     StretchTargetCommit,
 )
@@ -37,6 +38,11 @@ def test_every_answer_has_a_consequence(question: str) -> None:
         (RadicalFocus(), "nothing between"),
         (AlignmentPolicy(policy="required", required_by_day=14), "refused from day 15"),
         (AlignmentPolicy(policy="expected"), "warned of"),
+        (PerformanceReviews(), "for everyone to see"),
+        (
+            PerformanceReviews(individual_scores_visible_to=("leader", "owner")),
+            "seen by its leaders and whoever owns them, and by those who may read the history",
+        ),
     ],
 )
 def test_a_consequence_follows_from_the_answer(answer: Any, said: str) -> None:

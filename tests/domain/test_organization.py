@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.access import ApiKeyIssued, ApiKeyRevoked, IssueApiKey, RevokeApiKey, Scope
+from app.domain.access import Scope
+from app.domain.api_key import ApiKeyIssued, ApiKeyRevoked, IssueApiKey, RevokeApiKey
 from app.domain.coach import Coach, CoachRelieved
 from app.domain.errors import AlreadyExists, InvalidState, NotFound, Refusal, TeamLoop
 from app.domain.organization import (
@@ -17,7 +18,15 @@ from app.domain.organization import (
     OrganizationRenamed,
     RenameOrganization,
 )
-from app.domain.person import PersonLeft, PersonRegistered, RecordDeparture, RegisterPerson
+from app.domain.person import (
+    CorrectPerson,
+    Entry,
+    PersonCorrected,
+    PersonLeft,
+    PersonRegistered,
+    RecordDeparture,
+    RegisterPerson,
+)
 from app.domain.team import (
     AddMember,
     DisbandTeam,
@@ -63,6 +72,29 @@ def test_a_person_comes_and_goes() -> None:
     given(registered).when(leave).then(left, MemberLeft(team_id=TEAM, person_id=PERSON))
     given(registered, left).when(leave).then_raises(InvalidState)
     given().when(leave).then_raises(NotFound)
+
+
+def test_a_correction_states_what_was_corrected_and_never_to_what() -> None:
+    registered, left = PersonRegistered(person_id=PERSON), PersonLeft(person_id=PERSON)
+    current: Entry = {"name": "Ada Park", "email": "ada@example.org"}
+
+    def correct(stated: Entry, current: Entry | None = current) -> CorrectPerson:
+        return CorrectPerson(at=NOW, person_id=PERSON, stated=stated, current=current)
+
+    corrected = PersonCorrected(person_id=PERSON, corrected=("name", "email"))
+    both = correct({"email": None, "name": "Ada Lind"})
+    given(registered).when(both).then(corrected)
+    # Who left can be corrected, too.
+    given(registered, corrected, left).when(both).then(corrected)
+    only = PersonCorrected(person_id=PERSON, corrected=("email",))
+    given(registered).when(correct({**current, "email": "a@example.org"})).then(only)
+    same: tuple[Entry, ...] = ({}, current, {"name": "Ada Park"})
+    for stated in same:
+        given(registered).when(correct(stated)).then_nothing()
+
+    given().when(both).then_raises(NotFound)
+    erased = given(registered).when(correct({}, None)).then_raises(InvalidState)
+    assert erased.facts["state"] == "erased from the directory"
 
 
 def test_a_coach_who_leaves_coaches_no_more() -> None:
@@ -177,6 +209,7 @@ def _issue(**more: Any) -> IssueApiKey:
         "scopes": (Scope.READ, Scope.CHECK_INS_WRITE, Scope.READ),
         "held": frozenset(Scope),
         "person_known": True,
+        "unknown_teams": (),
     }
     return IssueApiKey(**{**values, **more})
 

@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 
 from app.domain import (
-    access,
     alignment,
+    api_key,
     blocker,
     coach,
     cycle,
@@ -19,14 +19,16 @@ from app.domain import (
     objective,
     organization,
     person,
+    roles,
     survey,
     team,
     workshop,
 )
+from app.domain.access import Role, Scope
 from app.domain.calendar import Windows
 from app.domain.messages import Event
 from app.domain.scoring import FORMULAS
-from app.domain.values import ExternalRef, Finding, Health, Level, Target
+from app.domain.values import ExternalRef, Finding, Health, Level, Owner, OwnerKind, Target
 from tests.domain.builders import (
     CHECK_IN,
     CYCLE,
@@ -116,8 +118,13 @@ SAMPLES: list[Event] = [
     ),
     coach.TeamsCovered(person_id=PERSON, teams=(TEAM,)),
     coach.CoachRelieved(person_id=PERSON, reason="Another task."),
-    access.ApiKeyIssued(key_id=KEY, name="Bridge", scopes=(access.Scope.READ,), expires_at=NOW),
-    access.ApiKeyRevoked(key_id=KEY),
+    person.IdentityLinked(person_id=PERSON, issuer="https://login.example.org"),
+    person.IdentityUnlinked(person_id=PERSON),
+    person.PersonErased(person_id=PERSON, reason="She asked for it."),
+    roles.RoleGranted(person_id=PERSON, role=Role.AUDITOR, reason="The yearly audit."),
+    roles.RoleWithdrawn(person_id=PERSON, role=Role.AUDITOR),
+    api_key.ApiKeyIssued(key_id=KEY, name="Bridge", scopes=(Scope.READ,), expires_at=NOW),
+    api_key.ApiKeyRevoked(key_id=KEY),
     cycle.CyclePlanned(
         cycle_id=CYCLE,
         name="2026 Q1",
@@ -150,6 +157,7 @@ SAMPLES: list[Event] = [
             check_in_every_days=14,
         ),
     ),
+    cycle.CycleContinued(cycle_id=YEAR, previous_id=CYCLE),
     cycle.CycleCancelled(cycle_id=YEAR, reason="Quarters are enough."),
     cycle.CycleDraftingBegun(cycle_id=CYCLE),
     objective.ObjectiveDrafted(
@@ -157,6 +165,13 @@ SAMPLES: list[Event] = [
     ),
     objective.ObjectiveRevised(
         **IDS, terms=TERMS.model_copy(update={"why": "They told us."}), reason="Clearer."
+    ),
+    objective.ObjectiveHandedOver(
+        **IDS,
+        previous_owner=OWNER,
+        owner=Owner(kind=OwnerKind.PERSON, id=PERSON),
+        reason="She asked for it.",
+        warnings=(WARNING,),
     ),
     objective.ObjectiveProposed(**IDS),
     key_result.KeyResultDrafted(**KEY_IDS, terms=KEY_TERMS, external=EXTERNAL),
@@ -178,6 +193,7 @@ SAMPLES: list[Event] = [
         target_objective_id=OTHER_OBJECTIVE,
         rationale="One leads to the other.",
         agreed_by=(PERSON,),
+        previous_id=uid(57),
     ),
     dependency.DependencyDeclared(
         dependency_id=NEED,
@@ -188,6 +204,8 @@ SAMPLES: list[Event] = [
         needed="A sign-in without a password.",
         needed_by=date(2026, 2, 13),
         risk_owner_id=PERSON,
+        previous_id=uid(58),
+        external=EXTERNAL,
     ),
     dependency.DependencyAccepted(
         dependency_id=NEED, cycle_id=CYCLE, person_id=PERSON, note="In our second sprint."
@@ -201,6 +219,7 @@ SAMPLES: list[Event] = [
         needed="Prices per city.",
         needed_by=date(2026, 3, 1),
     ),
+    dependency.DependencyPassedOn(dependency_id=OTHER_NEED, cycle_id=CYCLE),
     dependency.DependencyDeclined(
         dependency_id=OTHER_NEED, cycle_id=CYCLE, person_id=PERSON, reason="Nobody is free."
     ),
@@ -221,6 +240,14 @@ SAMPLES: list[Event] = [
         ),
         progress=Decimal("0.505"),
         last_word=("moment", "value", "confidence", "health"),
+        standing=key_result.Standing(
+            value=Decimal("150.5"),
+            read_at=NOW,
+            progress=Decimal("0.505"),
+            confidence=Decimal("0.6"),
+            health=Health.AT_RISK,
+            last_check_in_at=NOW,
+        ),
         tracking="manual",
         occurred_at=NOW,
         external=EXTERNAL,
@@ -244,7 +271,14 @@ SAMPLES: list[Event] = [
         **KEY_IDS,
         committed_terms=KEY_TERMS,
         terms=KEY_TERMS.model_copy(update={"weight": Decimal(2)}),
-        progress=Decimal("0.5"),
+        progress=Decimal("0.4"),
+        standing=key_result.Standing(
+            value=Decimal(140),
+            read_at=NOW,
+            progress=Decimal("0.4"),
+            health=Health.ON_TRACK,
+            last_check_in_at=NOW,
+        ),
         reason="It counts double.",
     ),
     alignment.AlignmentWithdrawn(alignment_id=LINK, cycle_id=CYCLE, reason="Other goals."),
@@ -322,7 +356,12 @@ SAMPLES: list[Event] = [
         reflection_id=uid(53),
         team_id=TEAM,
         worked=("Short check-ins",),
+        minutes=70,
+        participants=(PERSON,),
         external=EXTERNAL,
+        warnings=(
+            Finding(rule="reflection.minutes", message="Too long.", decision="cycle_length"),
+        ),
     ),
     key_result.KeyResultReset(
         **KEY_IDS, choice=key_result.Choice.KEEP, learning="Earlier.", successor_id=uid(54)
@@ -331,5 +370,6 @@ SAMPLES: list[Event] = [
     cycle.CycleClosed(cycle_id=CYCLE, next_cycle_id=NEXT_CYCLE),
     team.MemberLeft(team_id=TEAM, person_id=PERSON),
     team.TeamDisbanded(team_id=TEAM),
+    person.PersonCorrected(person_id=PERSON, corrected=("name", "email")),
     person.PersonLeft(person_id=PERSON),
 ]

@@ -17,7 +17,8 @@ from app.application.idempotency import Answer
 from app.application.keys import keep_key, make_key
 from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
-from app.domain.access import IssueApiKey, RevokeApiKey, Scope
+from app.domain.access import Scope
+from app.domain.api_key import IssueApiKey, RevokeApiKey
 from app.projections.api_keys import ApiKeyRow
 from app.queries import programme
 from app.queries.programme import ApiKeyView
@@ -59,6 +60,7 @@ async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: Create
                 scopes=body.scopes,
                 held=write.caller.scopes,
                 person_id=body.person_id,
+                teams=body.teams,
                 expires_at=body.expires_at,
             )
         )

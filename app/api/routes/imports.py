@@ -44,7 +44,12 @@ async def import_document(
     """
     document: ImportDocument = parse(await request.body())
     report = await run_import(
-        write.ledgers, organization_id, document, meta=write.meta, dry_run=dry_run
+        write.ledgers,
+        organization_id,
+        document,
+        meta=write.meta,
+        admit=write.admit,
+        dry_run=dry_run,
     )
     return json_response(
         report.model_dump_json().encode(), headers={"Ledger-Position": str(report.position)}
