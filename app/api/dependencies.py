@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -17,10 +18,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, TypeAdapter, ValidationError, WithJsonSchema
 from uuid_utils.compat import uuid7
 
+from app.api.limits import Limits
+from app.api.metrics import EVENTS
 from app.api.problems import ApiProblem
+from app.application.authority import Leave, grants_of
 from app.application.idempotency import Answer, Once
 from app.application.keys import Caller, Keys
 from app.application.ledgers import Ledgers, Reader
+from app.application.tokens import Tokens
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
@@ -33,8 +38,10 @@ T = TypeVar("T")
 
 bearer = HTTPBearer(
     auto_error=False,
-    scheme_name="ApiKey",
-    description="`Authorization: Bearer okr_...`, a key issued for the organisation.",
+    scheme_name="Bearer",
+    description="`Authorization: Bearer okr_...`, a key issued for the organisation; or a JWT of "
+    "the OpenID Connect provider that the server is set up with, whose subject is linked to a "
+    "person.",
 )
 
 
@@ -45,23 +52,56 @@ async def _caller(
     request: Request,
     presented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
-    keys: Keys = request.app.state.keys
-    caller = await keys.caller(presented.credentials) if presented else None
-    if caller is None:
+    limits: Limits = request.app.state.limits
+    caller = None
+    if presented:
+        limits.before(request.scope, presented.credentials)
+        caller = await _known(request, presented.credentials)
+        if caller is None:
+            limits.failed(request.scope)
+    if caller is None or presented is None:
         raise ApiProblem(
             "unauthenticated",
             "The request carries no valid key: send `Authorization: Bearer KEY`.",
             headers={"WWW-Authenticate": 'Bearer realm="okr-ledger"'},
         )
+    # For the log: the kind of caller, and not who.
+    request.scope["actor_kind"] = caller.actor.partition("/")[0]
+    limits.spend(request.scope, presented.credentials, caller.digest)
     return caller
+
+
+async def _known(request: Request, presented: str) -> Caller | None:
+    """Who presents a key, or a token of the provider that is configured."""
+    keys: Keys = request.app.state.keys
+    tokens: Tokens = request.app.state.tokens
+    caller = await keys.caller(presented)
+    if caller is not None or (identity := await tokens.identity(presented)) is None:
+        return caller
+    try:
+        org_id = UUID(request.path_params.get("organization_id"))
+    except (TypeError, ValueError):
+        org_id = None
+    return await keys.bearer(identity, org_id)
 
 
 AnyCaller = Annotated[Caller, Depends(_caller)]
 
 
+async def operator_or_open(
+    request: Request,
+    presented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+) -> None:
+    """Raise unless an operator asks for metrics, or everybody may have them."""
+    if not request.app.state.settings.metrics_open:
+        caller = await _caller(request, presented)
+        if not caller.is_operator:
+            raise ApiProblem("forbidden", "Metrics are shown to operators only.")
+
+
 def permit(caller: Caller, scope: Scope, org_id: UUID | None) -> None:
     """Raise unless the caller may do this here. Another's organisation is as good as unknown."""
-    if org_id is not None and caller.org_id not in (None, org_id):
+    if org_id is not None and not (caller.orgs is None or org_id in caller.orgs):
         raise NotFound("organisation", org_id)
     if scope not in caller.scopes:
         raise ApiProblem("forbidden", f"The key lacks the scope {scope}.")
@@ -163,15 +203,26 @@ class Read:
 
     ledgers: Ledgers
     org_id: UUID
-    as_of: int | datetime | None
-    if_none_match: str | None
+    caller: Caller
+    scope: Scope
+    as_of: int | datetime | None = None
+    if_none_match: str | None = None
 
     async def __call__(
         self, query: Callable[..., Awaitable[View]], *arguments: Any, **options: Any
     ) -> Response:
-        async with self.ledgers.read(self.org_id, self.as_of) as reader:
+        async with self.reader() as reader:
             view = await query(reader, *arguments, **options)
         return self.show(view, reader)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Reader]:
+        """One consistent view, for this caller. Raises NotFound, OutsideLedger, OutOfReach."""
+        async with self.ledgers.read(self.org_id, self.as_of) as reader:
+            if self.scope != Scope.READ:
+                grants = await grants_of(reader.present, self.caller)
+                Leave(self.caller, self.scope, grants).require_scope()
+            yield replace(reader, caller=self.caller)
 
     def show(self, view: BaseModel, reader: Reader, **headers: str) -> Response:
         """The view, or 304 where the client has just that. Who keeps it must ask again."""
@@ -235,7 +286,8 @@ def reads(scope: Scope) -> Any:
         if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
     ) -> Read:
         permit(caller, scope, organization_id)
-        return Read(request.app.state.ledgers, organization_id, moment_asked(as_of), if_none_match)
+        moment, ledgers = moment_asked(as_of), request.app.state.ledgers
+        return Read(ledgers, organization_id, caller, scope, moment, if_none_match)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
@@ -246,7 +298,7 @@ def reads_now(scope: Scope) -> Any:
 
     async def dependency(request: Request, organization_id: UUID, caller: AnyCaller) -> Read:
         permit(caller, scope, organization_id)
-        return Read(request.app.state.ledgers, organization_id, None, None)
+        return Read(request.app.state.ledgers, organization_id, caller, scope)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
@@ -265,6 +317,7 @@ class Write:
     ledgers: Ledgers
     org_id: UUID
     caller: Caller
+    scope: Scope
     meta: Meta
     once: Once | None = None
     expected: int | None = None
@@ -285,10 +338,28 @@ class Write:
                 "An integration retries by itself, so it must send an Idempotency-Key.",
                 pointer="Idempotency-Key",
             )
+
+        recorded = 0
+
+        async def allowed(unit: UnitOfWork) -> Answer:
+            nonlocal recorded
+            await self.admit(unit)
+            before = unit.position
+            made = await work(unit)
+            recorded = unit.position - before
+            return made
+
         answer = await self.ledgers.write(
-            self.org_id, self.meta, work, once=self.once, founding=founding
+            self.org_id, self.meta, allowed, once=self.once, founding=founding
         )
+        EVENTS.inc(recorded)
         return json_response(answer.body, answer.status, answer.headers)
+
+    async def admit(self, unit: UnitOfWork) -> None:
+        """Have every command of a transaction judged by the caller's roles. Raises OutOfReach."""
+        grants = await grants_of(await unit.rows(), self.caller)
+        unit.leave = Leave(self.caller, self.scope, grants)
+        unit.leave.require_scope()
 
     async def apply(
         self,
@@ -332,7 +403,8 @@ async def answer(
 ) -> Answer:
     """The state after a command, read in its own transaction."""
     rows = await unit.rows()
-    reader = Reader(unit.conn, unit.org_id, rows, rows, unit.position, unit.at, is_past=False)
+    caller = unit.leave.caller if unit.leave else None
+    reader = Reader(unit.conn, unit.texts, rows, rows, unit.position, unit.at, False, caller)
     view = await query(reader, *arguments)
     body = view.model_dump_json().encode()
     headers = {"ETag": entity_tag(view, body)}
@@ -369,6 +441,7 @@ def creates(scope: Scope) -> Any:
             request.app.state.ledgers,
             organization_id,
             caller,
+            scope,
             await meta_of(request, caller),
             _once(request, caller, idempotency_key, await request.body()),
             once_required=caller.is_integration,
@@ -384,7 +457,7 @@ def runs(scope: Scope) -> Any:
     async def dependency(request: Request, organization_id: UUID, caller: AnyCaller) -> Write:
         permit(caller, scope, organization_id)
         meta = await meta_of(request, caller)
-        return Write(request.app.state.ledgers, organization_id, caller, meta)
+        return Write(request.app.state.ledgers, organization_id, caller, scope, meta)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
@@ -405,6 +478,7 @@ def writes(scope: Scope) -> Any:
             request.app.state.ledgers,
             organization_id,
             caller,
+            scope,
             await meta_of(request, caller),
             _once(request, caller, idempotency_key, await request.body()),
             expected_version(if_match),
@@ -423,7 +497,8 @@ async def _founding(
         raise ApiProblem("forbidden", "Only an operator's key founds organisations.")
     once = _once(request, caller, idempotency_key, await request.body())
     ledgers: Ledgers = request.app.state.ledgers
-    return Write(ledgers, uuid7(), caller, await meta_of(request, caller), once)
+    scope, meta = Scope.ORGANIZATION_WRITE, await meta_of(request, caller)
+    return Write(ledgers, uuid7(), caller, scope, meta, once)
 
 
 _founding.scope = Scope.ORGANIZATION_WRITE  # type: ignore[attr-defined]

@@ -99,7 +99,7 @@ class Listing:
     ) -> Response:
         """`fetch(reader, after, limit)` finds what follows a position, `show` makes views of it."""
         read, paging = self.read, self.paging
-        async with read.ledgers.read(read.org_id, read.as_of) as reader:
+        async with read.reader() as reader:
             found = await fetch(reader, paging.after, paging.size + 1)
             rows, token = paging.page(found, position)
             views = await show(reader, rows)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.domain.access import Scope
 from app.domain.blocker import BlockerKind
+from app.domain.carry_over import CarryOver
+from app.domain.cycle import Minutes
 from app.domain.dependency import OtherSide
 from app.domain.deployment import Decision, Scoring
 from app.domain.key_result import CheckInTerms, KeyResultTerms, Weight
 from app.domain.kpi_terms import Direction, HealthyRange, KpiTerms
 from app.domain.measures import Measure
+from app.domain.next_cycle import NextCycle
 from app.domain.objective import ObjectiveTerms
 from app.domain.readiness import Override
-from app.domain.reset import KeyResultChoice, NextCycle
+from app.domain.reset import KeyResultChoice
 from app.domain.survey import SurveyAnswers
 from app.domain.team import MemberRole, TeamLevel
 from app.domain.values import (
@@ -98,6 +101,14 @@ class RegisterPersonBody(Body):
     external: ExternalRef | None = None
 
 
+class CorrectPersonBody(Body):
+    """Only what is stated changes; a null `email` takes the address out of the directory."""
+
+    model_config = _example(name="Ada Lindqvist", email="ada.lindqvist@example.org")
+    name: Line = unstated()
+    email: Email | None = None
+
+
 class FormTeamBody(Body):
     model_config = _example(name="Growth", level="team")
     name: Line
@@ -141,6 +152,9 @@ class PlanYearBody(Body):
     levels: tuple[Level, ...] | None = Field(default=None, min_length=1, max_length=3)
     with_year: bool = Field(
         default=False, description="Plan a year cycle that holds the others, decided or not."
+    )
+    parent_id: UUID | None = Field(
+        default=None, description="A cycle that is there already, and shall hold these."
     )
 
 
@@ -213,22 +227,55 @@ class CoverTeamsBody(Body):
 class ReflectionBody(Body):
     model_config = _example(
         worked=["Check-ins stayed short"], did_not_work=["Two goals nobody looked at"],
-        change=["Two objectives, not three"],
+        change=["Two objectives, not three"], minutes=45,
     )  # fmt: skip
     team_id: UUID | None = None
     worked: tuple[Prose, ...] = Field(default=(), max_length=50)
     did_not_work: tuple[Prose, ...] = Field(default=(), max_length=50)
     change: tuple[Prose, ...] = Field(default=(), max_length=50)
+    minutes: Minutes | None = Field(
+        default=None,
+        description="How long it took. Outside 30 to 60, or above 10 for each key result, it is "
+        "recorded with a warning.",
+    )
+    participants: tuple[UUID, ...] = Field(
+        default=(), max_length=500, description="The people who took part."
+    )
     external: ExternalRef | None = None
 
 
+def _one_next_cycle(schema: dict[str, Any]) -> None:
+    choices = [{"key_result_id": f"{_ID}1", "choice": "keep", "learning": "Start earlier."}]
+    planned = {"name": "2026 Q2", "starts_on": "2026-04-01", "ends_on": "2026-06-30"}
+    schema["examples"] = [
+        {"next_cycle": planned, "choices": choices},
+        {"next_cycle_id": f"{_ID}2", "choices": choices, "carry_over": ["alignments"]},
+    ]
+    schema["oneOf"] = [{"required": ["next_cycle"]}, {"required": ["next_cycle_id"]}]
+
+
 class ResetBody(Body):
-    model_config = _example(
-        next_cycle={"name": "2026 Q2", "starts_on": "2026-04-01", "ends_on": "2026-06-30"},
-        choices=[{"key_result_id": f"{_ID}1", "choice": "keep", "learning": "Start earlier."}],
-    )
-    next_cycle: NextCycle
+    """Either `next_cycle`, which is planned, or `next_cycle_id`, which is there already."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_one_next_cycle)
+    next_cycle: NextCycle = unstated()
+    next_cycle_id: Annotated[
+        UUID,
+        Field(
+            description="A cycle that is planned or drafting, begins after this one did, and "
+            "shares a level with it."
+        ),
+    ] = unstated()
     choices: tuple[KeyResultChoice, ...] = Field(max_length=20_000)
+    carry_over: tuple[CarryOver, ...] = Field(
+        default=(), max_length=3, description="What goes on with the goals: nothing by default."
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.next_cycle is None) == (self.next_cycle_id is None):
+            raise ValueError("state either next_cycle or next_cycle_id, and one of them only")
+        return self
 
 
 class DraftKeyResultBody(KeyResultTerms):
@@ -293,6 +340,14 @@ class ReviseObjectiveBody(Body):
     reason: Prose | None = None
 
 
+class HandOverBody(Body):
+    model_config = _example(
+        owner={"kind": "team", "id": f"{_ID}3"}, reason="Growth has the people for it now."
+    )
+    owner: Owner
+    reason: Prose
+
+
 class ReasonBody(Body):
     model_config = _example(reason="The market moved.")
     reason: Prose
@@ -346,6 +401,7 @@ class DependencyBody(Body):
     risk_owner_id: UUID | None = Field(
         default=None, description="Who watches over what happens if it does not come."
     )
+    external: ExternalRef | None = None
 
 
 class AcceptDependencyBody(Body):
@@ -490,5 +546,29 @@ class IssueKeyBody(Body):
     model_config = _example(name="Metrics bridge", scopes=["read", "check-ins:write"])
     name: Line
     scopes: tuple[Scope, ...] = Field(min_length=1, max_length=20)
-    person_id: UUID | None = None
+    person_id: UUID | None = Field(
+        default=None, description="Whom the key stands for: it does what their roles allow."
+    )
+    teams: tuple[UUID, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="For a key that stands for nobody: it acts for these teams and their members.",
+    )
     expires_at: Moment | None = None
+
+
+class ErasePersonBody(Body):
+    model_config = _example(reason="She asked for it.")
+    reason: Prose | None = None
+
+
+class LinkIdentityBody(Body):
+    model_config = _example(issuer="https://login.example.org", subject="00u1a2b3")
+    issuer: Key = Field(description="Exactly as the provider's tokens say it in `iss`.")
+    subject: Key = Field(description="What they say in `sub`. Only a digest of it is kept.")
+
+
+class RoleBody(Body):
+    model_config = _example(reason="She looks after the programme.")
+    reason: Prose | None = None

@@ -5,27 +5,34 @@ A fact named like a stream category is that aggregate's state. Any other is a fu
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 from app.application import draft_sets
 from app.application.preparation import prepared
 from app.domain.alignment import Upstream
+from app.domain.carry_over import Bonds, CarryOver, Link, Need
 from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle, Phase
+from app.domain.dependency import Dependency, DependencyStatus, OtherSide
 from app.domain.key_result import KeyResult
-from app.domain.objective import Objective, Status
+from app.domain.kpi import Kpi
+from app.domain.objective import Objective, Outcome, Status
+from app.domain.person import Entry
 from app.domain.quality import DraftSet
 from app.domain.readiness import Preparation
 from app.domain.reset import Goal, KeyResultChoice
 from app.domain.values import ExternalRef, Level, Owner, OwnerKind, Target
 from app.events.store import Connection
+from app.events.tables import DirectoryRow
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
+from app.projections.dependencies import DependencyRow
 from app.projections.external_ids import ExternalIdRow
 from app.projections.key_results import KeyResultRow
+from app.projections.kpis import KpiRow
 from app.projections.members import MemberRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.rows import Rows
@@ -81,6 +88,20 @@ async def cycles_not_cancelled(ledger: Ledger, _: object) -> tuple[Cycle, ...]:
 async def person_known(ledger: Ledger, person_id: UUID | None) -> bool:
     person = None if person_id is None else await ledger.state("person", person_id)
     return person is not None and person.active
+
+
+async def person_of_identity(ledger: Ledger, digest: bytes) -> UUID | None:
+    """Whom tokens of an identity speak for here."""
+    found: UUID | None = await ledger.conn.fetchval(
+        "SELECT person_id FROM identities WHERE org_id = $1 AND digest = $2", ledger.org_id, digest
+    )
+    return found
+
+
+async def directory_entry(ledger: Ledger, person_id: UUID) -> Entry | None:
+    """What the directory says of a person; None once they were erased from it."""
+    row = await (await ledger.rows()).get(DirectoryRow, person_id)
+    return None if row is None else {"name": row.name, "email": row.email}
 
 
 async def unknown_people(ledger: Ledger, people: tuple[UUID, ...]) -> tuple[UUID, ...]:
@@ -141,16 +162,47 @@ async def open_goals_of_team(ledger: Ledger, team_id: UUID) -> int:
     return len(await rows.select(ObjectiveRow, owned))
 
 
-async def objectives_held(ledger: Ledger, key: tuple[Owner, UUID]) -> int:
+async def objectives_held(ledger: Ledger, key: tuple[Owner, UUID | None]) -> int:
     """How many objectives an owner has in a cycle, the abandoned ones left out."""
     owner, cycle_id = key
+    if cycle_id is None:
+        return 0
     return await draft_sets.held(await ledger.rows(), owner, cycle_id) or 0
+
+
+async def objectives_in_cycle(ledger: Ledger, cycle_id: UUID) -> dict[Owner, int]:
+    """How many objectives each owner has in a cycle, the abandoned ones left out."""
+    rows = await (await ledger.rows()).select(ObjectiveRow, {"cycle_id": cycle_id})
+    return Counter(
+        Owner(kind=OwnerKind(row.owner_kind), id=row.owner_id)
+        for row in rows
+        if row.outcome != Outcome.ABANDONED
+    )
+
+
+async def kpis_in_focus(ledger: Ledger, where: Mapping[str, UUID]) -> tuple[Kpi, ...]:
+    """The KPIs that feed key results of a cycle, or of an objective."""
+    rows = await (await ledger.rows()).select(KpiRow, {**where, "in_focus": True})
+    return tuple(await ledger.states("kpi", [row.kpi_id for row in rows]))
 
 
 async def key_results_held(ledger: Ledger, objective_id: UUID) -> int:
     rows = await ledger.rows()
     held = {"objective_id": objective_id, "removed": False}
     return len(await rows.select(KeyResultRow, held))
+
+
+async def key_results_committed(ledger: Ledger, key: tuple[UUID, UUID | None]) -> int:
+    """How many key results a team has committed to in a cycle; without a team, all together."""
+    cycle_id, team_id = key
+    rows = await ledger.rows()
+    committed = {
+        row.objective_id
+        for row in await rows.select(ObjectiveRow, {"cycle_id": cycle_id})
+        if row.committed_at is not None and team_id in (None, row.owner_id)
+    }
+    held = await rows.select(KeyResultRow, {"cycle_id": cycle_id, "removed": False})
+    return sum(row.objective_id in committed for row in held)
 
 
 async def draft_set(ledger: Ledger, objective_id: UUID) -> DraftSet | None:
@@ -173,6 +225,18 @@ async def teams_of_objective(ledger: Ledger, objective_id: UUID) -> frozenset[UU
     if objective.owner.kind is OwnerKind.TEAM:
         return frozenset({objective.owner.id})
     return frozenset(await teams_of_person(ledger, objective.owner.id))
+
+
+async def needed_of(ledger: Ledger, objective_id: UUID) -> tuple[Dependency, ...]:
+    """The dependencies on an objective that may still be answered."""
+    rows = await ledger.rows()
+    asked = (DependencyStatus.OPEN, DependencyStatus.ACCEPTED, DependencyStatus.DECLINED)
+    on_it = {"on_kind": "objective", "on_id": objective_id, "status": asked}
+    found = await rows.select(DependencyRow, on_it)
+    going = {"cycle_id": [row.cycle_id for row in found], "phase": (Phase.DRAFTING, Phase.ACTIVE)}
+    cycles = {row.cycle_id for row in await rows.select(CycleRow, going)}
+    ids = [row.dependency_id for row in found if row.cycle_id in cycles]
+    return tuple(await ledger.states("dependency", ids))
 
 
 async def aligned(ledger: Ledger, objective_id: UUID) -> bool:
@@ -255,13 +319,84 @@ async def owner_levels_of_reset(
     return {owner: await owner_level(ledger, owner) for owner in owners}
 
 
+async def bonds_of_cycle(ledger: Ledger, key: tuple[UUID, Collection[CarryOver]]) -> Bonds:
+    """What ties a cycle's objectives to others, as far as it shall be carried over."""
+    cycle_id, wanted = key
+    return Bonds(
+        await _links(ledger, cycle_id) if CarryOver.ALIGNMENTS in wanted else (),
+        await _needs(ledger, cycle_id) if CarryOver.DEPENDENCIES in wanted else (),
+    )
+
+
+async def _links(ledger: Ledger, cycle_id: UUID) -> tuple[Link, ...]:
+    rows = await ledger.rows()
+    links = await rows.select(AlignmentRow, {"cycle_id": cycle_id, "withdrawn": False})
+    removed = await rows.select(
+        KeyResultRow, {"key_result_id": [link.target_id for link in links], "removed": True}
+    )
+    gone = {row.key_result_id for row in removed}
+    # In one round trip: each is looked up again below.
+    await ledger.states("objective", list({link.target_objective_id for link in links}))
+    found = []
+    for link in links:
+        above: Objective = await ledger.state("objective", link.target_objective_id)
+        target = Target.model_validate({"kind": link.target_kind, "id": link.target_id})
+        found.append(
+            Link(
+                alignment_id=link.alignment_id,
+                objective_id=link.objective_id,
+                target=target,
+                rationale=link.rationale,
+                why_now=link.why_now,
+                above=above,
+                cycle=await ledger.state("cycle", above.cycle_id),
+                removed=link.target_id in gone,
+            )
+        )
+    return tuple(found)
+
+
+async def _needs(ledger: Ledger, cycle_id: UUID) -> tuple[Need, ...]:
+    waiting = (DependencyStatus.OPEN, DependencyStatus.ACCEPTED)
+    rows = await (await ledger.rows()).select(
+        DependencyRow, {"cycle_id": cycle_id, "status": waiting}
+    )
+    found = []
+    for row in rows:
+        objective: Objective = await ledger.state("objective", row.objective_id)
+        on = OtherSide.model_validate({"kind": row.on_kind, "id": row.on_id})
+        of_objective = on.kind == "objective"
+        found.append(
+            Need(
+                dependency_id=row.dependency_id,
+                objective_id=row.objective_id,
+                on=on,
+                needed=row.needed,
+                needed_by=row.needed_by,
+                owner=objective.owner,
+                own_teams=await teams_of_objective(ledger, row.objective_id),
+                risk_owner_id=row.risk_owner_id,
+                risk_owner_known=await person_known(ledger, row.risk_owner_id),
+                team_known=not of_objective and await team_known(ledger, on.id),
+                other=await ledger.state("objective", on.id) if of_objective else None,
+                cycle=await cycle_of_objective(ledger, on.id) if of_objective else None,
+            )
+        )
+    return tuple(found)
+
+
 async def fresh_ids_of_cycle(ledger: Ledger, cycle_id: UUID) -> dict[UUID, UUID]:
-    """A new id for the successor of each open objective and key result of a cycle."""
+    """A new id for the successor of all in a cycle that may have one."""
     fresh: dict[UUID, UUID] = {}
     for goal in await open_goals_of_cycle(ledger, cycle_id):
         fresh[goal.objective.objective_id] = ledger.new_id("objective")
         for key_result in goal.key_results:
             fresh[key_result.key_result_id] = ledger.new_id("key_result")
+    rows = await ledger.rows()
+    for link in await rows.select(AlignmentRow, {"cycle_id": cycle_id, "withdrawn": False}):
+        fresh[link.alignment_id] = ledger.new_id("alignment")
+    for need in await rows.select(DependencyRow, {"cycle_id": cycle_id}):
+        fresh[need.dependency_id] = ledger.new_id("dependency")
     return fresh
 
 
@@ -272,6 +407,8 @@ _FACTS: dict[str, Fact] = {
         running_cycles,
         cycles_not_cancelled,
         person_known,
+        directory_entry,
+        person_of_identity,
         unknown_people,
         teams_of_person,
         team_known,
@@ -283,16 +420,21 @@ _FACTS: dict[str, Fact] = {
         teams_below,
         open_goals_of_team,
         objectives_held,
+        objectives_in_cycle,
+        kpis_in_focus,
         key_results_held,
+        key_results_committed,
         draft_set,
         cycle_of_objective,
         cycle_of_key_result,
         teams_of_objective,
+        needed_of,
         aligned,
         upstream,
         alignment_between,
         open_goals_of_cycle,
         owner_levels_of_reset,
+        bonds_of_cycle,
         fresh_ids_of_cycle,
     )
 }

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.application.tokens import Identity
 from app.domain.access import Scope
 from app.events import store
 from app.events.store import Connection
@@ -20,6 +21,7 @@ from app.projections.api_keys import ApiKeyRow
 from app.projections.organizations import OrganizationRow
 from app.projections.people import PersonRow
 from app.projections.rows import PostgresRows, column_list, record
+from app.transactions import transaction
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(r"okr_([a-z]{2,10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
@@ -56,18 +58,24 @@ def digest(key: str) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. An operator may act in every organisation, a key in its own."""
+    """Who is asking, and in which organisations they are known; an operator is in all (None).
+
+    `scopes` are the key's: the most it may do. A person's roles may allow less, and a key that
+    stands for nobody reaches no further than `teams`, where it names some.
+    """
 
     actor: str
     credential: str
     scopes: frozenset[Scope]
-    org_id: UUID | None
+    orgs: frozenset[UUID] | None
     digest: bytes
     expires_at: datetime | None = None
+    person_id: UUID | None = None
+    teams: tuple[UUID, ...] | None = None
 
     @property
     def is_operator(self) -> bool:
-        return self.org_id is None
+        return self.orgs is None
 
     @property
     def is_integration(self) -> bool:
@@ -99,8 +107,33 @@ class Keys:
             return None
         return caller
 
+    async def bearer(self, identity: Identity, org_id: UUID | None) -> Caller:
+        """Whoever a token speaks for, in an organisation or, without one, in all that know them."""
+        async with transaction(self._pool, readonly=True) as conn:
+            await hold_key(conn, identity.digest)
+            rows = await conn.fetch(
+                "SELECT org_id, person_id FROM identities WHERE digest = $1", identity.digest
+            )
+            known = {}
+            for row in rows:
+                if org_id in (None, row["org_id"]):
+                    await store.as_organization(conn, row["org_id"])
+                    if await _is_there(conn, row["org_id"], row["person_id"]):
+                        known[row["org_id"]] = row["person_id"]
+        person_id = None if org_id is None else known.get(org_id)
+        actor = "nobody" if person_id is None else f"person/{person_id}"
+        return Caller(
+            actor=actor,
+            credential=actor,
+            scopes=frozenset(Scope),
+            orgs=frozenset(known),
+            digest=identity.digest,
+            expires_at=identity.expires_at,
+            person_id=person_id,
+        )
+
     async def _look_up(self, digested: bytes) -> Caller | None:
-        async with self._pool.acquire() as conn, conn.transaction(readonly=True):
+        async with transaction(self._pool, readonly=True) as conn:
             await hold_key(conn, digested)
             operator = await conn.fetchval(
                 "SELECT operator_id FROM operators WHERE digest = $1", digested
@@ -118,28 +151,43 @@ class Keys:
             row = await PostgresRows(conn, org_id).get(ApiKeyRow, key_id)
             if row is None or row.revoked_at is not None:
                 return None
-            if row.person_id is not None:
-                person = await PostgresRows(conn, org_id).get(PersonRow, row.person_id)
-                if person is None or not person.active:
-                    return None
+            if row.person_id is not None and not await _is_there(conn, org_id, row.person_id):
+                return None
             actor = f"person/{row.person_id}" if row.person_id else f"key/{key_id}"
             scopes = frozenset(Scope(scope) for scope in row.scopes)
-            return Caller(actor, f"key/{key_id}", scopes, org_id, digested, row.expires_at)
+            teams = None if row.teams is None else tuple(UUID(id) for id in row.teams)
+            return Caller(
+                actor=actor,
+                credential=f"key/{key_id}",
+                scopes=scopes,
+                orgs=frozenset({org_id}),
+                digest=digested,
+                expires_at=row.expires_at,
+                person_id=row.person_id,
+                teams=teams,
+            )
 
 
 async def visible_organizations(
     pool: asyncpg.Pool[asyncpg.Record], caller: Caller
 ) -> list[OrganizationRow]:
     """The organisations that row-level security shows to whoever holds this key, oldest first."""
-    async with pool.acquire() as conn, conn.transaction(readonly=True):
+    async with transaction(pool, readonly=True) as conn:
         await hold_key(conn, caller.digest)
-        if caller.org_id is not None:
-            await store.as_organization(conn, caller.org_id)
-        rows = await conn.fetch(
-            f"SELECT {column_list(OrganizationRow)} FROM organizations "  # noqa: S608
-            "ORDER BY founded_at, org_id"
-        )
-        return [record(OrganizationRow, row) for row in rows]
+        found = []
+        for org_id in [None] if caller.orgs is None else sorted(caller.orgs):
+            if org_id is not None:
+                await store.as_organization(conn, org_id)
+            found += await conn.fetch(
+                f"SELECT {column_list(OrganizationRow)} FROM organizations"  # noqa: S608
+            )
+    shown = [record(OrganizationRow, row) for row in found]
+    return sorted(shown, key=lambda row: (row.founded_at, row.org_id))
+
+
+async def _is_there(conn: Connection, org_id: UUID, person_id: UUID) -> bool:
+    person = await PostgresRows(conn, org_id).get(PersonRow, person_id)
+    return person is not None and person.active
 
 
 async def hold_key(conn: Connection, digested: bytes) -> None:

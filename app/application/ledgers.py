@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from app.application.idempotency import Answer, Once, find, keep
+from app.application.keys import Caller
 from app.application.replay import replay
 from app.application.states import States
 from app.application.unit_of_work import UnitOfWork
@@ -21,7 +22,9 @@ from app.domain.errors import NotFound, Refusal
 from app.events import store
 from app.events.envelope import Meta
 from app.events.store import Connection, LedgerMissing
+from app.events.texts import TextKeys, Texts
 from app.projections.rows import MemoryRows, PostgresRows, Rows
+from app.transactions import transaction
 
 T = TypeVar("T")
 
@@ -45,16 +48,22 @@ class Reader:
     """An organisation at one point of its ledger.
 
     `at` is the moment shown: now, or the one asked for; what is overdue is overdue by it.
-    `present` are the live rows, for what has no history.
+    `present` are the live rows, for what has no history, and for what `caller` may see. Without
+    a caller, what is not for everybody stays unseen.
     """
 
     conn: Connection
-    org_id: UUID
+    texts: Texts
     rows: Rows
     present: PostgresRows
     position: int
     at: datetime
     is_past: bool
+    caller: Caller | None = None
+
+    @property
+    def org_id(self) -> UUID:
+        return self.texts.org_id
 
 
 class Ledgers:
@@ -63,7 +72,8 @@ class Ledgers:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
         self._states = States()
-        self._replays: OrderedDict[tuple[UUID, UUID], MemoryRows] = OrderedDict()
+        self._replays: OrderedDict[tuple[UUID, UUID, int], MemoryRows] = OrderedDict()
+        self._text_keys = TextKeys()
 
     async def write(
         self,
@@ -76,7 +86,7 @@ class Ledgers:
     ) -> Answer:
         """Run `work` in one transaction and commit it, once per key. Raises NotFound, Refusal."""
 
-        async def transaction(conn: Connection) -> Answer:
+        async def once_only(conn: Connection) -> Answer:
             scope = INSTALLATION if founding else org_id
             await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
@@ -94,7 +104,7 @@ class Ledgers:
                 await keep(conn, scope, once, answer, unit.at)
             return answer
 
-        return await self._committed(transaction)
+        return await self._committed(once_only)
 
     async def run(
         self,
@@ -107,11 +117,11 @@ class Ledgers:
     ) -> T:
         """Like `write`, for callers inside the program; `dry` rolls everything back."""
 
-        async def transaction(conn: Connection) -> T:
+        async def on_unit(conn: Connection) -> T:
             async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
                 return await work(unit)
 
-        return await self._committed(transaction, dry=dry)
+        return await self._committed(on_unit, dry=dry)
 
     @asynccontextmanager
     async def _unit_of_work(
@@ -124,25 +134,18 @@ class Ledgers:
             head = await store.lock_head(conn, org_id)
         except LedgerMissing as missing:
             raise NotFound("organisation", org_id) from missing
-        unit = UnitOfWork(conn, org_id, meta, head, self._states)
+        texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
+        unit = UnitOfWork(conn, meta, head, texts, self._states)
         yield unit
         await unit.flush()
 
     async def _committed(
-        self, transaction: Callable[[Connection], Awaitable[T]], *, dry: bool = False
+        self, work: Callable[[Connection], Awaitable[T]], *, dry: bool = False
     ) -> T:
         for attempt in range(_ATTEMPTS):
             try:
-                async with self.pool.acquire() as conn:
-                    running = conn.transaction()
-                    await running.start()
-                    try:
-                        result = await transaction(conn)
-                    except BaseException:
-                        await _rolled_back(running)
-                        raise
-                    await (running.rollback() if dry else running.commit())
-                    return result
+                async with transaction(self.pool, dry=dry) as conn:
+                    return await work(conn)
             except _RETRY:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -154,18 +157,16 @@ class Ledgers:
         self, org_id: UUID, as_of: int | datetime | None = None
     ) -> AsyncIterator[Reader]:
         """One consistent view. Raises NotFound, OutsideLedger."""
-        async with (
-            self.pool.acquire() as conn,
-            conn.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        async with transaction(self.pool, isolation="repeatable_read", readonly=True) as conn:
             await store.as_organization(conn, org_id)
             try:
                 head = await store.read_head(conn, org_id)
             except LedgerMissing as missing:
                 raise NotFound("organisation", org_id) from missing
             present = PostgresRows(conn, org_id)
+            texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
             if as_of is None:
-                yield Reader(conn, org_id, present, present, head.position, head.at, is_past=False)
+                yield Reader(conn, texts, present, present, head.position, head.at, is_past=False)
                 return
             if isinstance(as_of, int):
                 if not 1 <= as_of <= head.position:
@@ -185,25 +186,20 @@ class Ledgers:
                     )
             event_id, recorded_at = await store.event_at(conn, org_id, position)
             moment = as_of if isinstance(as_of, datetime) else recorded_at
-            past = await self._past(conn, org_id, position, event_id)
-            yield Reader(conn, org_id, past, present, position, moment, is_past=True)
+            key = (org_id, event_id, head.text_keys_version)
+            past = await self._past(conn, texts, position, key)
+            yield Reader(conn, texts, past, present, position, moment, is_past=True)
 
     async def _past(
-        self, conn: Connection, org_id: UUID, position: int, event_id: UUID
+        self, conn: Connection, texts: Texts, position: int, key: tuple[UUID, UUID, int]
     ) -> MemoryRows:
-        """What was true when an event was recorded never changes, so a replay may be kept."""
-        key = (org_id, event_id)
+        """What was true when an event was recorded never changes, so a replay may be kept.
+
+        Only what can be read of it does, when somebody is erased.
+        """
         if key not in self._replays:
-            self._replays[key] = await replay(conn, org_id, up_to=position)
+            self._replays[key] = await replay(conn, texts, up_to=position)
             if len(self._replays) > _REPLAYS_KEPT:
                 self._replays.popitem(last=False)
         self._replays.move_to_end(key)
         return self._replays[key]
-
-
-async def _rolled_back(running: asyncpg.transaction.Transaction) -> None:
-    try:
-        await running.rollback()
-    except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
-        # The connection is gone, and its transaction with it; the first error tells more.
-        return

@@ -9,6 +9,7 @@ from uuid import UUID
 from app.events import store
 from app.events.codec import UnreadableEvent
 from app.events.store import Connection, Filter
+from app.events.texts import TextKeys, Texts
 from app.projections.changes import Row, columns, table_name
 from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import MemoryRows, ProjectionMismatch, differences
@@ -16,14 +17,14 @@ from app.projections.rows import MemoryRows, ProjectionMismatch, differences
 
 async def replay(
     conn: Connection,
-    org_id: UUID,
+    texts: Texts,
     *,
     up_to: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> MemoryRows:
     """The rows of an organisation as its events up to a position make them."""
     rows = MemoryRows()
-    async for recorded in store.read_all(conn, org_id, Filter(up_to=up_to)):
+    async for recorded in store.read_all(conn, texts, Filter(up_to=up_to)):
         rows.apply(project(recorded))
         if progress:
             progress(recorded.position)
@@ -47,10 +48,11 @@ async def verify(
     Needs a transaction in which reads are repeatable.
     """
     head = await store.read_head(conn, org_id)
+    texts = await TextKeys().of(conn, org_id, head.text_keys_version)
     rebuilt = MemoryRows()
     found: list[str] = []
     expected = 0
-    async for recorded, kept_hash in store.read_with_hashes(conn, org_id):
+    async for recorded, kept_hash in store.read_with_hashes(conn, texts):
         expected += 1
         if recorded.position != expected:
             found.append(f"events: position {expected} is missing")
@@ -77,8 +79,9 @@ async def rebuild(
     conn: Connection, org_id: UUID, progress: Callable[[int], None] | None = None
 ) -> int:
     """Replace live rows by rebuilt ones; returns how many. Readers see the old until the commit."""
-    await store.lock_head(conn, org_id)
-    rebuilt = await replay(conn, org_id, progress=progress)
+    head = await store.lock_head(conn, org_id)
+    texts = await TextKeys().of(conn, org_id, head.text_keys_version)
+    rebuilt = await replay(conn, texts, progress=progress)
     count = 0
     for projection in PROJECTIONS:
         name = table_name(projection.table)

@@ -14,11 +14,15 @@ _MOST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The fold of a stream up to a version, whose event has this id."""
+    """The fold of a stream up to a version, whose event has this id.
+
+    It holds the text that was readable with the keys of `text_keys_version`.
+    """
 
     state: Any
     version: int
     event_id: UUID
+    text_keys_version: int
 
 
 class States:
@@ -26,7 +30,8 @@ class States:
 
     They are never believed by themselves: under the ledger's lock, the last event that was folded
     must still be there (a restored database, or a standby that was promoted, may have lost it), and
-    whatever was appended since is folded onto it.
+    whatever was appended since is folded onto it. Once a key of free text is destroyed, no fold
+    from before is used.
     """
 
     def __init__(self) -> None:

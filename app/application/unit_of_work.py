@@ -10,6 +10,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.application.authority import Leave
 from app.application.facts import look_up
 from app.application.states import Kept, States
 from app.domain.catalog import DECIDERS, STREAMS
@@ -18,6 +19,7 @@ from app.events import store
 from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
 from app.events.store import Connection, Head, WrongExpectedVersion
+from app.events.texts import Texts
 from app.projections.registry import project
 from app.projections.rows import PostgresRows, write
 
@@ -26,15 +28,17 @@ class UnitOfWork:
     """Decides commands under the ledger's lock, and writes their events when flushed.
 
     A refused command raises before anything of it is noted down, so that the ones before and
-    after it stand.
+    after it stand. Without `leave` it is the program itself that acts.
     """
 
     def __init__(
-        self, conn: Connection, org_id: UUID, meta: Meta, head: Head, known: States
+        self, conn: Connection, meta: Meta, head: Head, texts: Texts, known: States
     ) -> None:
         self.conn = conn
-        self.org_id = org_id
+        self.org_id = texts.org_id
+        self.texts = texts
         self.meta = meta
+        self.leave: Leave | None = None
         self._head = head
         self._known = known
         self._states: dict[Stream, tuple[Any, int]] = {}
@@ -77,10 +81,14 @@ class UnitOfWork:
         if not streams:
             return []
         found = {stream: self._known.get(self.org_id, stream) for stream in streams}
-        kept = {stream: one if with_kept else None for stream, one in found.items()}
+        keys = self._head.text_keys_version
+        kept = {
+            stream: one if with_kept and one and one.text_keys_version == keys else None
+            for stream, one in found.items()
+        }
         # From the last event that was folded, to see that it is still the same.
         since = {stream.id: one.version - 1 if one else 0 for stream, one in kept.items()}
-        read = await store.read_streams(self.conn, self.org_id, category, since)
+        read = await store.read_streams(self.conn, self.texts, category, since)
         lost = []
         for stream, one in kept.items():
             events = read[stream.id]
@@ -95,7 +103,7 @@ class UnitOfWork:
             version = (one.version if one else 0) + len(events)
             self._states[stream] = (state, version)
             if events:
-                fresh = Kept(state, version, events[-1].event_id)
+                fresh = Kept(state, version, events[-1].event_id, keys)
                 self._known.keep(self.org_id, stream, fresh)
         return lost
 
@@ -105,19 +113,27 @@ class UnitOfWork:
         return self._states[stream]
 
     async def execute(self, command: Command, *, expected: int | None = None) -> list[Recorded]:
-        """Decide a command and note its events. Raises Refusal, WrongExpectedVersion.
+        """Decide a command and note its events.
+
+        Raises OutOfReach, any other Refusal, WrongExpectedVersion.
 
         `expected` is the version that the caller saw of the command's stream.
         """
         stream = command.stream
         await self.expect(stream, expected)
         state, _ = await self._load(stream)
+        covered = self.leave is None or await self.leave.covers(self, command, state)
+        if self.leave and covered is False:
+            raise self.leave.refusal(command, state)
         facts = {
             name: await look_up(self, lookup.name, lookup.by(state, command))
             for name, lookup in lookups(command).items()
         }
         complete: Any = replace(command, at=self.at, **facts)
         events = DECIDERS[type(command)].decide(state, complete)
+        if self.leave and not covered:
+            # Nobody known is concerned, and the decision did not refuse that: nobody may.
+            raise self.leave.refusal(command, state)
         return [await self._note(event) for event in events]
 
     async def expect(self, stream: Stream, version: int | None) -> None:
@@ -129,6 +145,8 @@ class UnitOfWork:
     async def _note(self, event: Event) -> Recorded:
         stream = event.stream
         state, version = await self._load(stream)
+        author = self.meta.actor
+        seal = self.texts.sealer(author, await self.texts.key_for(self.conn, author))
         self._last += 1
         recorded = Recorded(
             org_id=self.org_id,
@@ -139,7 +157,7 @@ class UnitOfWork:
             type=event.type_name,
             schema_version=event.schema_version,
             cycle_id=getattr(event, "cycle_id", None),
-            data=encode(event),
+            data=encode(event, seal),
             meta=self.meta,
             occurred_at=getattr(event, "occurred_at", self.at),
             recorded_at=self.at,
@@ -155,7 +173,7 @@ class UnitOfWork:
         if not pending:
             return
         await store.append(self.conn, self._head, pending)
-        self._head = Head(pending[-1].position, self._head.at)
+        self._head = replace(self._head, position=pending[-1].position)
         await write(
             self.conn, self.org_id, (change for event in pending for change in project(event))
         )

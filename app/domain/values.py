@@ -17,8 +17,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     WithJsonSchema,
+    WrapSerializer,
 )
 
 
@@ -70,13 +73,24 @@ Line = Annotated[
 ]
 """One line of text: 1 to 300 characters, surrounding white space removed."""
 
+def _sealed(
+    text: str, plain: SerializerFunctionWrapHandler, info: SerializationInfo[Any]
+) -> str:
+    sealed: str = info.context["seal"](text) if info.context else plain(text)
+    return sealed
+
+
 Prose = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000),
     AfterValidator(_printable),
     Field(json_schema_extra=_pattern(_CONTROL)),
+    WrapSerializer(_sealed, when_used="json"),
 ]
-"""Free text: 1 to 10,000 characters, line breaks allowed."""
+"""Free text: 1 to 10,000 characters, line breaks allowed. It is what can be erased.
+
+Whoever keeps it passes `seal`, which makes it unreadable without a key, as serialisation context.
+"""
 
 
 def _only_a_number(value: Any) -> Any:

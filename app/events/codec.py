@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from app.domain.catalog import EVENTS
 from app.domain.messages import Event
@@ -13,9 +14,12 @@ class UnreadableEvent(Exception):
     """The ledger holds what this version of the program cannot read as an event."""
 
 
-def encode(event: Event) -> str:
-    """Compact JSON. What is None by default is left out: absent and null mean the same."""
-    return event.model_dump_json(exclude_none=True)
+def encode(event: Event, seal: Callable[[str], str] | None = None) -> str:
+    """Compact JSON. What is None by default is left out: absent and null mean the same.
+
+    `seal` makes free text unreadable to whoever lacks its author's key.
+    """
+    return event.model_dump_json(exclude_none=True, context=seal and {"seal": seal})
 
 
 def decode(type_name: str, schema_version: int, data: str) -> Event:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.domain.messages import Event, Stream
 from app.events.codec import decode
+from app.events.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Recorded:
 
     `occurred_at` is when it was true, `recorded_at` when the ledger learnt it. `data` is the exact
     text kept, of schema `schema_version`; `event` is what it says today, upcast if need be, and
-    is only read when it is asked for.
+    is only read when it is asked for. `texts` opens what is sealed in it.
     """
 
     org_id: UUID
@@ -49,11 +50,17 @@ class Recorded:
     occurred_at: datetime
     recorded_at: datetime
     told: Event | None = field(default=None, compare=False, repr=False)
+    texts: Texts | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def plain(self) -> str:
+        """`data` with its free text opened, as far as the keys are there."""
+        return self.texts.opened(self.meta.actor, self.data) if self.texts else self.data
 
     @property
     def event(self) -> Event:
         """Raises UnreadableEvent."""
-        return self.told or decode(self.type, self.schema_version, self.data)
+        return self.told or decode(self.type, self.schema_version, self.plain)
 
     def leaf_hash(self) -> bytes:
         """SHA-256 of a zero byte and the event's leaf (RFC 9162 style): 32 bytes.

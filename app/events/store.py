@@ -12,6 +12,7 @@ import asyncpg
 
 from app.domain.messages import Stream
 from app.events.envelope import Meta, Recorded
+from app.events.texts import Texts
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -55,10 +56,14 @@ class WrongExpectedVersion(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last position of a ledger (0 when empty) and the moment, by the database's clock."""
+    """The last position of a ledger (0 when empty) and the moment, by the database's clock.
+
+    `text_keys_version` changes with the keys of free text: whatever was opened by others is stale.
+    """
 
     position: int
     at: datetime
+    text_keys_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +95,31 @@ async def lock_head(conn: Connection, org_id: UUID) -> Head:
     The database's clock is the one clock of a ledger, clamped so that it never runs backwards.
     """
     row = await conn.fetchrow(
-        "SELECT head, greatest(clock_timestamp(), recorded_at) AS at FROM ledgers "
-        "WHERE org_id = $1 FOR UPDATE",
+        f"{_HEAD} FOR UPDATE",
         org_id,
     )
-    if row is None:
-        raise LedgerMissing(org_id)
-    return Head(row["head"], row["at"].astimezone(UTC))
+    return _head(org_id, row)
 
 
 async def read_head(conn: Connection, org_id: UUID) -> Head:
     """The head as this transaction sees it, and now. Raises LedgerMissing."""
     row = await conn.fetchrow(
-        "SELECT head, greatest(clock_timestamp(), recorded_at) AS at FROM ledgers "
-        "WHERE org_id = $1",
+        _HEAD,
         org_id,
     )
+    return _head(org_id, row)
+
+
+_HEAD = """
+SELECT head, greatest(clock_timestamp(), recorded_at) AS at, text_keys_version
+FROM ledgers WHERE org_id = $1
+"""
+
+
+def _head(org_id: UUID, row: asyncpg.Record | None) -> Head:
     if row is None:
         raise LedgerMissing(org_id)
-    return Head(row["head"], row["at"].astimezone(UTC))
+    return Head(row["head"], row["at"].astimezone(UTC), row["text_keys_version"])
 
 
 async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> None:
@@ -148,36 +159,36 @@ async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> No
 
 
 async def read_streams(
-    conn: Connection, org_id: UUID, category: str, versions: Mapping[UUID, int]
+    conn: Connection, texts: Texts, category: str, versions: Mapping[UUID, int]
 ) -> dict[UUID, list[Recorded]]:
     """The events of streams of one category after a version of each, in one round trip."""
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM unnest($3::uuid[], $4::int[]) AS known (id, upto) "  # noqa: S608 (constant columns)
         "JOIN events ON org_id = $1 AND category = $2 AND stream_id = id AND version > upto "
         "ORDER BY position",
-        org_id,
+        texts.org_id,
         category,
         list(versions),
         list(versions.values()),
     )
     streams: dict[UUID, list[Recorded]] = {id: [] for id in versions}
     for row in rows:
-        streams[row["stream_id"]].append(_recorded(row))
+        streams[row["stream_id"]].append(_recorded(row, texts))
     return streams
 
 
-async def read_page(conn: Connection, org_id: UUID, wanted: Filter, limit: int) -> list[Recorded]:
+async def read_page(conn: Connection, texts: Texts, wanted: Filter, limit: int) -> list[Recorded]:
     """Up to `limit` events in ledger order, after a position."""
-    sql, arguments = _select(org_id, wanted)
+    sql, arguments = _select(texts.org_id, wanted)
     rows = await conn.fetch(f"{sql} LIMIT {limit:d}", *arguments)
-    return [_recorded(row) for row in rows]
+    return [_recorded(row, texts) for row in rows]
 
 
-async def read_all(conn: Connection, org_id: UUID, wanted: Filter) -> AsyncIterator[Recorded]:
+async def read_all(conn: Connection, texts: Texts, wanted: Filter) -> AsyncIterator[Recorded]:
     """Events in ledger order through a cursor, in bounded memory."""
-    sql, arguments = _select(org_id, wanted)
+    sql, arguments = _select(texts.org_id, wanted)
     async for row in conn.cursor(sql, *arguments, prefetch=500):
-        yield _recorded(row)
+        yield _recorded(row, texts)
 
 
 async def position_at(conn: Connection, org_id: UUID, moment: datetime) -> int:
@@ -230,7 +241,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _recorded(row: asyncpg.Record) -> Recorded:
+def _recorded(row: asyncpg.Record, texts: Texts) -> Recorded:
     return Recorded(
         org_id=row["org_id"],
         position=row["position"],
@@ -244,12 +255,13 @@ def _recorded(row: asyncpg.Record) -> Recorded:
         meta=Meta(row["actor"], row["source"], row["correlation_id"], row["causation_id"]),
         occurred_at=_utc(row["occurred_at"]),
         recorded_at=_utc(row["recorded_at"]),
+        texts=texts,
     )
 
 
-async def read_with_hashes(conn: Connection, org_id: UUID) -> AsyncIterator[tuple[Recorded, bytes]]:
+async def read_with_hashes(conn: Connection, texts: Texts) -> AsyncIterator[tuple[Recorded, bytes]]:
     """All events in ledger order, each with the hash that was kept of it, in bounded memory."""
-    sql, arguments = _select(org_id, Filter())
+    sql, arguments = _select(texts.org_id, Filter())
     sql = sql.replace(" FROM events", ", leaf_hash FROM events", 1)
     async for row in conn.cursor(sql, *arguments, prefetch=500):
-        yield _recorded(row), row["leaf_hash"]
+        yield _recorded(row, texts), row["leaf_hash"]

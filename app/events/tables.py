@@ -39,6 +39,7 @@ class LedgerRow(SQLModel, table=True):
     org_id: UUID = Field(primary_key=True)
     head: int = Field(sa_type=BigInteger)
     recorded_at: datetime = moment()
+    text_keys_version: int = 0
 
 
 class EventRow(SQLModel, table=True):
@@ -82,6 +83,16 @@ class DirectoryRow(SQLModel, table=True):
     email: str | None = None
 
 
+class TextKeyRow(SQLModel, table=True):
+    """The key that an author's free text is sealed with. Deleting it erases what they wrote."""
+
+    __tablename__ = "text_keys"
+
+    org_id: UUID = Field(primary_key=True)
+    author: str = Field(primary_key=True)
+    key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class CredentialRow(SQLModel, table=True):
     """The digest of an API key. What the key may do is in the ledger; the key itself nowhere."""
 
@@ -90,6 +101,16 @@ class CredentialRow(SQLModel, table=True):
     digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     org_id: UUID = Field(index=True)
     key_id: UUID
+
+
+class IdentityRow(SQLModel, table=True):
+    """Who somebody is at an OpenID Connect provider, as a digest of issuer and subject."""
+
+    __tablename__ = "identities"
+
+    org_id: UUID = Field(primary_key=True)
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True, index=True))
+    person_id: UUID
 
 
 class OperatorRow(SQLModel, table=True):

@@ -9,7 +9,14 @@ from uuid import UUID
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
-from app.domain.person import PersonLeft, PersonRegistered
+from app.domain.person import (
+    IdentityLinked,
+    IdentityUnlinked,
+    PersonCorrected,
+    PersonErased,
+    PersonLeft,
+    PersonRegistered,
+)
 from app.events.envelope import Recorded
 from app.events.tables import moment
 from app.projections.changes import Change, Insert, Projection, Update
@@ -23,6 +30,8 @@ class PersonRow(SQLModel, table=True):
     position: int = Field(sa_type=BigInteger)
     version: int
     active: bool
+    erased: bool = False
+    issuer: str | None = None
     registered_at: datetime = moment()
 
 
@@ -36,6 +45,7 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     position=recorded.position,
                     version=recorded.version,
                     active=True,
+                    erased=False,
                     registered_at=recorded.recorded_at,
                 )
             )
@@ -43,6 +53,19 @@ def project(recorded: Recorded) -> Iterator[Change]:
             yield Update(
                 PersonRow, (event.person_id,), {"active": False, "version": recorded.version}
             )
+        case PersonErased() as event:
+            yield Update(
+                PersonRow,
+                (event.person_id,),
+                {"erased": True, "issuer": None, "version": recorded.version},
+            )
+        case IdentityLinked() | IdentityUnlinked() as event:
+            issuer = event.issuer if isinstance(event, IdentityLinked) else None
+            yield Update(
+                PersonRow, (event.person_id,), {"issuer": issuer, "version": recorded.version}
+            )
+        case PersonCorrected() as event:
+            yield Update(PersonRow, (event.person_id,), {"version": recorded.version})
 
 
 projection = Projection(PersonRow, project)

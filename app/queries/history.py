@@ -22,7 +22,10 @@ class StreamView(View):
 
 
 class EventView(View):
-    """One event. `data` is exactly what was recorded, under `schema_version`."""
+    """One event. `data` is what was recorded, under `schema_version`, with its free text opened.
+
+    `kept` is how it is kept, where that differs: free text is sealed with a key of its author's.
+    """
 
     position: int
     event_id: UUID
@@ -32,6 +35,7 @@ class EventView(View):
     version: int
     cycle_id: UUID | None
     data: dict[str, Any]
+    kept: dict[str, Any] | None = Field(description="Null where nothing in `data` is sealed.")
     actor: str
     source: str
     correlation_id: UUID
@@ -39,8 +43,8 @@ class EventView(View):
     occurred_at: datetime
     recorded_at: datetime
     leaf_hash: str = Field(
-        description="SHA-256 over everything recorded, in hexadecimal; of `data`, over the very "
-        "bytes of this answer."
+        description="SHA-256 over everything recorded, in hexadecimal; of `kept`, else of `data`, "
+        "over the very bytes of this answer."
     )
 
 
@@ -53,7 +57,8 @@ def event_view(recorded: Recorded) -> EventView:
         stream=StreamView(category=recorded.stream.category, id=recorded.stream.id),
         version=recorded.version,
         cycle_id=recorded.cycle_id,
-        data=from_json(recorded.data),
+        data=from_json(recorded.plain),
+        kept=None if recorded.plain == recorded.data else from_json(recorded.data),
         actor=recorded.meta.actor,
         source=recorded.meta.source,
         correlation_id=recorded.meta.correlation_id,
@@ -68,5 +73,5 @@ async def events(reader: Reader, wanted: Filter, limit: int) -> list[EventView]:
     """Events up to the moment that the reader stands at."""
     return [
         event_view(recorded)
-        for recorded in await store.read_page(reader.conn, reader.org_id, wanted, limit)
+        for recorded in await store.read_page(reader.conn, reader.texts, wanted, limit)
     ]

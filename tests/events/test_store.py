@@ -19,6 +19,7 @@ from app.events import store
 from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
 from app.events.store import Filter, Head, LedgerMissing, WrongExpectedVersion
+from app.events.texts import Texts
 
 
 def _recorded(
@@ -56,7 +57,7 @@ async def _append(pool: Pool, org_id: UUID, events: Sequence[tuple[Event, int]])
 async def _read(pool: Pool, org_id: UUID, wanted: Filter, limit: int = 100) -> list[Recorded]:
     async with pool.acquire() as conn, conn.transaction():
         await store.as_organization(conn, org_id)
-        return await store.read_page(conn, org_id, wanted, limit)
+        return await store.read_page(conn, Texts(org_id, {}), wanted, limit)
 
 
 def _team(name: str = "A", team_id: UUID | None = None) -> TeamFormed:
@@ -96,10 +97,11 @@ async def test_streams_are_read_together_each_after_a_version_of_its_own(
     async with pool.acquire() as conn, conn.transaction():
         await store.as_organization(conn, founded)
         missing = uuid7()
+        texts = Texts(founded, {})
         whole = await store.read_streams(
-            conn, founded, "team", {one.team_id: 0, two.team_id: 0, missing: 0}
+            conn, texts, "team", {one.team_id: 0, two.team_id: 0, missing: 0}
         )
-        news = await store.read_streams(conn, founded, "team", {one.team_id: 1, two.team_id: 1})
+        news = await store.read_streams(conn, texts, "team", {one.team_id: 1, two.team_id: 1})
     assert {id: [(e.version, e.event) for e in events] for id, events in whole.items()} == {
         one.team_id: [(1, one), (2, renamed)],
         two.team_id: [(1, two)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,13 @@ from uuid_utils.compat import uuid7
 from app.application import replay
 from app.application.ledgers import Ledgers
 from app.domain.catalog import EVENTS
+from app.domain.key_result import CheckInRecorded
 from app.domain.messages import Event, Stream
 from app.events import store
-from app.events.codec import encode
+from app.events.codec import decode, encode
 from app.events.envelope import Meta, Recorded
-from app.projections.changes import columns, key_columns
+from app.projections import key_results
+from app.projections.changes import Update, columns, key_columns
 from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import MemoryRows, PostgresRows, ProjectionMismatch, write
 from tests.events.samples import SAMPLES
@@ -47,6 +50,35 @@ def _recorded(org_id: UUID, head: store.Head) -> list[Recorded]:
             )
         )
     return story
+
+
+@pytest.mark.parametrize(
+    ("type_name", "version", "changes"),
+    [
+        ("check_in.recorded", 2, {"value", "value_at", "progress", "confidence", "health",
+                                  "last_check_in_at", "version"}),
+        ("key_result.amended", 1, {"title", "measure", "weight", "owner_kind", "owner_id",
+                                   "tracked_by", "progress", "committed_measure", "version"}),
+    ],
+)  # fmt: skip
+def test_what_was_kept_without_a_standing_changes_what_it_changed_then(
+    type_name: str, version: int, changes: set[str]
+) -> None:
+    """Rows that were written under an older version are what a rebuild makes of its events."""
+    golden = Path(__file__).parents[1] / "events" / "golden" / f"{type_name}.{version}.json"
+    event = decode(type_name, version, golden.read_text().splitlines()[-1])
+    like = next(one for one in _recorded(uuid7(), _head()) if one.type == type_name)
+    (change,) = key_results.project(replace(like, told=event))
+    assert isinstance(change, Update)
+    assert set(change.values) == changes
+    assert change.values["progress"] == event.progress  # type: ignore[attr-defined]
+
+    # Where it had no last word, it changed nothing that is shown.
+    if isinstance(event, CheckInRecorded):
+        older = event.model_copy(update={"last_word": ()})
+        (change,) = key_results.project(replace(like, told=older))
+        assert isinstance(change, Update)
+        assert set(change.values) == {"version"}
 
 
 async def _tables(rows: PostgresRows | MemoryRows) -> dict[str, list[Any]]:
@@ -141,7 +173,7 @@ async def test_a_failing_projection_fails_the_write(ledgers: Ledgers, founded: U
 
 
 def _head() -> store.Head:
-    return store.Head(0, SAMPLES_AT)
+    return store.Head(0, SAMPLES_AT, 0)
 
 
 SAMPLES_AT = next(e.occurred_at for e in SAMPLES if hasattr(e, "occurred_at"))

@@ -160,7 +160,7 @@ async def get_ledger(organization_id: UUID, read: ReadLedger) -> Response:
 )
 async def verify_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     """Replay every event, and compare with every live row and every hash."""
-    async with read.ledgers.read(organization_id) as reader:
+    async with read.reader() as reader:
         verdict = await replay.verify(reader.conn, organization_id)
     view = VerdictView(
         position=verdict.position,

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Response
 from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import ListState
 from app.api.problems import LISTING, READING, WRITES, declared
-from app.api.schemas import RegisterPersonBody
-from app.application.directory import enter
+from app.api.schemas import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
+from app.application.directory import correct, enter
+from app.application.erasure import erase
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
-from app.domain.person import RecordDeparture, RegisterPerson
+from app.domain.person import ENTRY, Entry, RecordDeparture, RegisterPerson
 from app.projections.people import PersonRow
 from app.queries import person_review, programme
 from app.queries.person_review import PersonReviewView
@@ -24,6 +25,7 @@ from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/people", tags=["people"])
 CreatePeople = Annotated[Write, creates(Scope.PEOPLE_WRITE)]
+Erase = Annotated[Write, writes(Scope.ORGANIZATION_WRITE)]
 WritePeople = Annotated[Write, writes(Scope.PEOPLE_WRITE)]
 
 
@@ -73,6 +75,29 @@ async def get_person(organization_id: UUID, person_id: UUID, read: ReadState) ->
     return await read(programme.person, person_id)
 
 
+@router.patch(
+    "/{person_id:id}",
+    operation_id="correct_person",
+    response_model=PersonView,
+    responses=declared(*WRITES, "version-required"),
+)
+async def correct_person(
+    organization_id: UUID, person_id: UUID, body: CorrectPersonBody, write: WritePeople
+) -> Response:
+    """Correct a name or an address in the directory. The ledger says that it was, not to what.
+
+    It can be corrected of a person who left, too.
+    """
+    expected = write.require_version()
+    stated: Entry = {name: getattr(body, name) for name in ENTRY if name in body.model_fields_set}
+
+    async def work(unit: UnitOfWork) -> Answer:
+        await correct(unit, person_id, stated, expected=expected)
+        return await answer(unit, programme.person, person_id)
+
+    return await write(work)
+
+
 @router.post(
     "/{person_id:id}:depart",
     operation_id="record_departure",
@@ -84,6 +109,27 @@ async def record_departure(organization_id: UUID, person_id: UUID, write: WriteP
 
     command = RecordDeparture(person_id=person_id)
     return await write.apply(command, programme.person, person_id)
+
+
+@router.post(
+    "/{person_id:id}:erase",
+    operation_id="erase_person",
+    response_model=PersonView,
+    responses=declared(*WRITES),
+)
+async def erase_person(
+    organization_id: UUID, person_id: UUID, write: Erase, body: ErasePersonBody | None = None
+) -> Response:
+    """Destroy a person's name, address, and all that they wrote. Nothing brings it back.
+
+    Their id, scores and every hash stay, so that history still proves itself.
+    """
+
+    async def work(unit: UnitOfWork) -> Answer:
+        await erase(unit, person_id, body.reason if body else None, expected=write.expected)
+        return await answer(unit, programme.person, person_id)
+
+    return await write(work)
 
 
 @router.get(
