@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -34,6 +35,7 @@ from app.application import replay
 from app.application.import_document import DocumentInvalid, parse
 from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers
+from app.config import Settings
 from app.database import DatabaseUnfit
 from app.domain.errors import Refusal
 from app.embedded import EmbeddedPostgresError
@@ -43,6 +45,12 @@ from app.main import create_app
 from app.place import Place, place
 
 T = TypeVar("T")
+
+FINISH_SECONDS = 7
+"""For what is in flight when the server is told to go; the rest of 10 is to let go of the database.
+
+Most supervisors kill whoever is not gone after 10 seconds.
+"""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -150,13 +158,28 @@ def serve(
         console.print(f"Documentation: {base}/docs", soft_wrap=True)
         config = uvicorn.Config(
             create_app(settings),
+            http=_connections(settings),
+            # Every request has its line already, with less in it: see app/logs.py.
+            log_config=None,
             log_level="warning",
-            timeout_graceful_shutdown=10,
+            access_log=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=FINISH_SECONDS,
+            h11_max_incomplete_event_size=settings.max_header_bytes,
             server_header=False,
         )
         # Whoever connects from here on waits for the server, and is not turned away.
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
+
+
+def _connections(settings: Settings) -> Any:
+    """What speaks HTTP; where httptools is not to be had, uvicorn's own choice."""
+    if find_spec("httptools") is None:
+        return "auto"
+    from app.api.connections import connections
+
+    return connections(settings)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -329,11 +352,14 @@ def migrate_database() -> None:
     _show_key(key)
 
 
+OnlyKey = Annotated[bool, typer.Option("--only", help="Retire the keys of all other operators.")]
+
+
 @app.command("operator-key")
-def operator_key() -> None:
+def operator_key(only: OnlyKey = False) -> None:
     """Make another operator's key; it founds organisations and may act in each of them."""
     with place() as here:
-        _show_key(asyncio.run(here.another_operator()))
+        _show_key(asyncio.run(here.another_operator(only=only)))
 
 
 @app.command()

@@ -14,10 +14,13 @@ from app import migrate
 from app.application import keys
 from app.application.ledgers import Ledgers
 from app.config import Settings
-from app.database import APPLICATION_ROLE, as_owner, checked_pool
+from app.database import APPLICATION_ROLE, DatabaseUnfit, as_owner, checked_pool
 from app.embedded import EmbeddedPostgres
 
 DATABASE = "okr"
+_SEES_ALL = (
+    "SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = to_regclass('ledgers')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,16 @@ class Place:
             yield Ledgers(pool)
 
     async def organizations(self) -> list[UUID]:
-        """All organisations that have a ledger here."""
+        """All organisations that have a ledger here. Raises DatabaseUnfit for another's login.
+
+        Row-level security would show it none, and to verify none of them is no verification.
+        """
         async with as_owner(self.owner_url) as owner:
+            if not await owner.fetchval(_SEES_ALL):
+                raise DatabaseUnfit(
+                    "The login of DATABASE_URL does not own the tables, so it sees no organisation "
+                    "by itself: name one with --organization, or log in as the owner."
+                )
             rows = await owner.fetch("SELECT org_id FROM ledgers ORDER BY org_id")
             return [row["org_id"] for row in rows]
 
@@ -49,8 +60,11 @@ class Place:
         async with as_owner(self.owner_url) as owner:
             return await keys.bootstrap(owner, uuid7())
 
-    async def another_operator(self) -> str:
-        async with as_owner(self.owner_url) as owner:
+    async def another_operator(self, *, only: bool = False) -> str:
+        """A new operator's key; with `only`, the keys of all others stop working."""
+        async with as_owner(self.owner_url) as owner, owner.transaction():
+            if only:
+                await owner.execute("DELETE FROM operators")
             return await keys.make_operator(owner, uuid7())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,8 +44,48 @@ def document(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 _not_null(parameter["schema"])
+    _link(made["paths"])
     app.openapi_schema = made
     return made
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Tell where what was made can be used next: its id, in the paths of other operations."""
+    shown: dict[str, str] = {}
+    taking: dict[str, list[str]] = defaultdict(list)
+    for path, operations in paths.items():
+        names = [name for name in re.findall(r"{(\w+)}", path) if name != "organization_id"]
+        for method, operation in operations.items():
+            if len(names) == 1:
+                taking[names[0]].append(operation["operationId"])
+                if method == "get" and path.endswith("}"):
+                    shown[_answer(operation, "200")] = names[0]
+    for operations in paths.values():
+        for operation in operations.values():
+            view = _answer(operation, "201")
+            found = {shown[view]: "/id"} if view in shown else {}
+            if view == "ObjectiveView":
+                found |= {"key_result_id": "/key_results/0/id", "cycle_id": "/cycle_id"}
+            links = {
+                following: {
+                    "operationId": following,
+                    "parameters": {
+                        "organization_id": "$request.path.organization_id",
+                        name: f"$response.body#{pointer}",
+                    },
+                }
+                for name, pointer in found.items()
+                for following in taking[name]
+            }
+            if links:
+                operation["responses"]["201"]["links"] = links
+
+
+def _answer(operation: dict[str, Any], status: str) -> str:
+    """The name of what an operation answers with as JSON; empty where it has none."""
+    content = operation["responses"].get(status, {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def _not_null(schema: dict[str, Any]) -> None:
