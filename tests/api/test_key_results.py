@@ -164,7 +164,8 @@ async def test_a_key_result_of_another_kind_has_no_value_until_a_check_in_gives_
     await api.check_in(key_result, value=True)
     assert (await api.get(path))["progress"] == 1
     amended = await api.patch(path, {"measure": METRIC, "reason": "It is one after all."})
-    assert (amended["value"], amended["progress"]) == (None, None)
+    # The reading of before is one of this measure again.
+    assert (amended["value"], amended["progress"]) == (150, 0.5)
 
 
 async def test_an_amendment_that_changes_nothing_is_no_event(api: Api) -> None:

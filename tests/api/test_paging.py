@@ -245,7 +245,7 @@ async def test_what_is_no_token_is_refused(api: Api, token: str) -> None:
 
 
 async def test_a_huge_token_is_refused_unread(api: Api) -> None:
-    answer = await api.request("GET", "/people", params={"page_token": "A" * 20_000})
+    answer = await api.request("GET", "/people", params={"page_token": "A" * 1_000})
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid")
 
 

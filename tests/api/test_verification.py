@@ -53,13 +53,15 @@ def _leaf_hash(org: str, event: Json, data: str) -> str:
 
 
 def _data_texts(body: str) -> list[str]:
-    """The text of each event's `data`, as it stands in an answer."""
+    """The text of each event as it is kept, from an answer: `kept`, or else `data`."""
     found, at = [], body.find('"data":')
     while at >= 0:
         begin = at + len('"data":')
         _, end = json.JSONDecoder().raw_decode(body, begin)
-        found.append(body[begin:end])
-        at = body.find('"data":', end)
+        kept = end + len(',"kept":')
+        sealed, end_of_kept = json.JSONDecoder().raw_decode(body, kept)
+        found.append(body[begin:end] if sealed is None else body[kept:end_of_kept])
+        at = body.find('"data":', end_of_kept)
     return found
 
 

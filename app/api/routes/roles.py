@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import Read, ReadState, Write, answer, reads_now, runs
-from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.dependencies import ReadState, Write, answer, runs
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import LinkIdentityBody, RoleBody
 from app.application import identities
 from app.application.idempotency import Answer
@@ -27,11 +27,9 @@ WriteRoles = Annotated[Write, runs(Scope.KEYS_WRITE)]
     "/me",
     operation_id="get_caller",
     response_model=CallerView,
-    responses=declared(*ALWAYS),
+    responses=READING,
 )
-async def get_caller(
-    organization_id: UUID, read: Annotated[Read, reads_now(Scope.READ)]
-) -> Response:
+async def get_caller(organization_id: UUID, read: ReadState) -> Response:
     """Who is asking, and what they may do here."""
     return await read(roles.of_caller)
 

@@ -1,0 +1,1 @@
+"""Evidence: what an outsider checks a ledger with; the standards' own arithmetic."""
