@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from app.config import Settings
 from app.events.store import Connection
 from app.migrate import newest
+from app.transactions import Link
 
 APPLICATION_ROLE = "okr_app"
 OLDEST_POSTGRES = 14
+CLOSE_SECONDS = 2
+"""For connections that are in use when a pool is closed; then they are cut."""
+_CONNECT_SECONDS = 10
+_NEXT_HOST_SECONDS = 1
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -26,25 +33,44 @@ class DatabaseUnfit(Exception):
     """The database cannot be served from; the message says what to do."""
 
 
-async def open_pool(url: str, *, size: int = 10, command_timeout: float = 15.0) -> Pool:
+async def open_pool(
+    url: str,
+    *,
+    size: int = 10,
+    command_timeout: float = 15.0,
+    lock_timeout: float = 0,
+    idle_timeout: float = 60.0,
+) -> Pool:
     """A pool whose connections hold the application's role, whoever logs in.
 
-    Raises DatabaseUnfit when the server cannot be reached or the role is missing.
+    All bounds are in seconds, and the server keeps them too, for when nobody is left at this end:
+    of a statement, of waiting for a lock (0: like any statement), and of a transaction in which
+    nothing happens. Raises DatabaseUnfit when the server cannot be reached or the role is missing.
     """
+    # The driver's types do not know that it hands on whatever is to be connected with.
+    connect: Any = _Hosts(url).connect
     try:
         return await asyncpg.create_pool(
             url,
             min_size=1,
             max_size=size,
-            timeout=10,
             command_timeout=command_timeout,
-            init=_prepare,
+            connect=connect,
+            connection_class=Link,
             reset=_reset,
             server_settings={
                 "role": APPLICATION_ROLE,
                 "application_name": "okr-ledger",
                 "timezone": "UTC",
-                "idle_in_transaction_session_timeout": "60s",
+                # Later than this end gives up: it says more of why.
+                "statement_timeout": _milliseconds(command_timeout + 5),
+                "lock_timeout": _milliseconds(lock_timeout),
+                "idle_in_transaction_session_timeout": _milliseconds(idle_timeout),
+                # A client whose machine is gone says no word of it.
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+                "tcp_user_timeout": "20000",
             },
         )
     except asyncpg.InvalidParameterValueError as missing:
@@ -77,7 +103,72 @@ async def as_owner(url: str) -> AsyncIterator[Connection]:
         await conn.close()
 
 
-_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+class _Hosts:
+    """The servers that a URL names, each asked by itself: a dead one must not use up the time.
+
+    The last that was found is asked first.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._urls = each_host(url)
+
+    async def connect(self, _: str, **options: Any) -> Link:
+        """Connect to the first that answers and is what the URL asks for, ready for use."""
+        is_one = len(self._urls) == 1
+        failed: Exception | None = None
+        for url in list(self._urls):
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS if is_one else _NEXT_HOST_SECONDS):
+                    conn: Any = await asyncpg.connect(url, **options)
+                    await _prepare(conn)
+            except _ANOTHER_MAY_DO as error:
+                failed = error
+            else:
+                self._urls.remove(url)
+                self._urls.insert(0, url)
+                return conn  # type: ignore[no-any-return]
+        assert failed is not None, "a URL names at least one server"
+        raise failed
+
+
+def each_host(url: str) -> list[str]:
+    """A URL with one host for each that it names: before the path, or as a parameter."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        each = [login + at + host for host in hosts.split(",")]
+        return [urlunsplit(parts._replace(netloc=netloc)) for netloc in each]
+    query = dict(parse_qsl(parts.query))
+    named = query.get("host", "").split(",")
+    ports = query.get("port", "").split(",")
+    if len(named) == 1:
+        return [url]
+    ports = ports if len(ports) == len(named) else ports[:1] * len(named)
+    alone = [
+        {**query, "host": host} | ({"port": port} if port else {})
+        for host, port in zip(named, ports, strict=True)
+    ]
+    return [urlunsplit(parts._replace(query=urlencode(one))) for one in alone]
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+_ANOTHER_MAY_DO = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 def _unreachable(down: BaseException) -> DatabaseUnfit:
@@ -96,7 +187,9 @@ async def checked_pool(settings: Settings, **options: Any) -> AsyncIterator[Pool
             await check(conn, newest(), allow_undurable=settings.allow_undurable_database)
         yield pool
     finally:
-        await pool.close()
+        # Whoever still waits for an answer is not waited for; closing cuts them off then.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
 
 
 async def _reset(conn: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -105,10 +198,18 @@ async def _reset(conn: asyncpg.Connection[asyncpg.Record]) -> None:
         await conn.execute("ROLLBACK")
 
 
-async def _prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:
-    await conn.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_to_json, decoder=json.loads, format="text"
-    )
+async def _prepare(conn: Link) -> None:
+    """Make a new connection ready. If that is cut short, it is ended, not waited for."""
+    try:
+        await conn.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_to_json, decoder=json.loads, format="text"
+        )
+        # What nobody waits for any more gives its locks back. Not every system can tell.
+        with suppress(asyncpg.InvalidParameterValueError):
+            await conn.execute("SET client_connection_check_interval = '1s'")
+    except BaseException:
+        conn.terminate()
+        raise
 
 
 def _to_json(value: Any) -> str:

@@ -1,0 +1,217 @@
+"""Who may come in, and for how long: at most so many requests at work, so many waiting, no more.
+
+What is turned away is told so at once, and when to come back. What was let in has a deadline, so
+that a database which says nothing is told as that, and its place goes to somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import render, unavailable
+from app.config import Settings
+from app.transactions import Work, work_at_hand
+
+RETRY_SECONDS = 1
+_ALWAYS_LET_IN = ("/health/live", "/health/ready", "/metrics")
+# Long by nature, in statements that are long themselves, or in many short ones.
+_LONG_STATEMENTS = ("/ledger:verify", ":erase")
+_MANY_STATEMENTS = (
+    "/imports",
+    # Of what is signed or proved, every leaf may have to be read.
+    "/checkpoint",
+    "/checkpoints",
+    "/proofs/inclusion",
+    "/proofs/consistency",
+)
+_BODY_AT_ONCE_SECONDS = 0.05
+_READ_ON_BYTES = 65_536
+
+
+class Overloaded(Exception):
+    """There is no place, and none became free in time."""
+
+
+@dataclass
+class Lane:
+    """Places for requests of one kind; whoever waits for one is let in in turn."""
+
+    places: int
+    most_waiting: int
+    wait_seconds: float
+    waiting: int = 0
+    refused: int = 0
+    _free: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.places)
+
+    async def enter(self) -> None:
+        """Take a place. Raises Overloaded."""
+        if self._free.locked() and self.waiting >= self.most_waiting:
+            self.refused += 1
+            raise Overloaded
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            self.refused += 1
+            raise Overloaded from None
+        finally:
+            self.waiting -= 1
+
+    def leave(self) -> None:
+        self._free.release()
+
+
+@dataclass
+class _Place:
+    """A request's place in a lane, which it may give back and take again."""
+
+    lane: Lane | None
+    is_taken: bool = False
+
+    async def take(self) -> None:
+        if self.lane is not None:
+            await self.lane.enter()
+            self.is_taken = True
+
+    def give_back(self) -> None:
+        if self.lane is not None and self.is_taken:
+            self.is_taken = False
+            self.lane.leave()
+
+
+class Lanes:
+    """One for ordinary requests, and one for long work, which may have half the connections.
+
+    So however much long work is asked for, the others have a place and a connection.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        waiting, seconds = settings.max_waiting, settings.max_wait
+        self.ordinary = Lane(settings.max_at_work, waiting, seconds)
+        self.long = Lane(max(1, settings.pool_size // 2), waiting, seconds)
+
+
+class Admission:
+    """Lets requests in by lanes, and holds them to a deadline.
+
+    An ordinary request has `request_timeout` seconds in all. Long work has them until a database
+    has begun to answer, and then `long_request_timeout`; each of its statements has no more than
+    `request_timeout`, or `command_timeout` where statements are long themselves.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, lanes: Lanes) -> None:
+        self.app = app
+        self._settings = settings
+        self._lanes = lanes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path, seconds = scope["path"], self._settings.request_timeout
+        work = Work(seconds)
+        lane: Lane | None = self._lanes.ordinary
+        if path in _ALWAYS_LET_IN:
+            lane = None
+        elif path.endswith(_LONG_STATEMENTS):
+            work = Work(None, is_long=True)
+        elif path.endswith(_MANY_STATEMENTS) or b"as_of" in scope["query_string"]:
+            # A look into the past replays all that came before it.
+            work = Work(seconds, is_long=True)
+        if work.is_long:
+            lane = self._lanes.long
+        await self._held(scope, receive, send, work, _Place(lane))
+
+    async def _held(
+        self, scope: Scope, receive: Receive, send: Send, work: Work, place: _Place
+    ) -> None:
+        started = False
+        clock = asyncio.get_running_loop().time
+        long_ends = clock() + self._settings.long_request_timeout
+        body = _has_body(scope)
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                # The work is done. How fast it is taken is the client's affair.
+                started = True
+                deadline.reschedule(None)
+                place.give_back()
+            await send(message)
+
+        async def receiving() -> Message:
+            nonlocal body
+            if not body:
+                return await receive()
+            message = await self._received(receive, deadline, place)
+            body = bool(message.get("more_body", False))
+            return message
+
+        held = work_at_hand.set(work)
+        try:
+            await place.take()
+            async with asyncio.timeout(self._settings.request_timeout) as deadline:
+                work.begun = lambda: None if started else deadline.reschedule(long_ends)
+                await self.app(scope, receiving, sending)
+        except Overloaded:
+            await _overloaded(scope)(scope, receive, send)
+        except (TimeoutError, asyncio.CancelledError):
+            # Cut short by the deadline, or by a server that is told to go.
+            if started:
+                raise
+            await unavailable(scope["path"])(scope, receive, send)
+        finally:
+            place.give_back()
+            work_at_hand.reset(held)
+
+    async def _received(
+        self, receive: Receive, deadline: asyncio.Timeout, place: _Place
+    ) -> Message:
+        """A part of the body. Whoever takes long to send it keeps nobody from work meanwhile."""
+        coming = asyncio.ensure_future(receive())
+        try:
+            done, _ = await asyncio.wait({coming}, timeout=_BODY_AT_ONCE_SECONDS)
+            if done:
+                return coming.result()
+            ends = deadline.when()
+            deadline.reschedule(None)
+            place.give_back()
+            began = asyncio.get_running_loop().time()
+            message = await coming
+            try:
+                await place.take()
+            except Overloaded:
+                # The one kind of error that goes through whoever reads the body.
+                raise HTTPException(503, _TOLD, {"Retry-After": str(RETRY_SECONDS)}) from None
+            now = asyncio.get_running_loop().time()
+            deadline.reschedule(None if ends is None else ends + now - began)
+            return message
+        finally:
+            coming.cancel()
+
+
+_TOLD = "There are more requests than the server can take at the moment. Nothing was recorded."
+
+
+def _overloaded(scope: Scope) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    told = Headers(scope=scope).get("content-length", "")
+    if _has_body(scope) and not (told.isdigit() and int(told) <= _READ_ON_BYTES):
+        # Nobody waits for the rest of a long body.
+        headers["Connection"] = "close"
+    return render("overloaded", _TOLD, instance=scope["path"], headers=headers)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
