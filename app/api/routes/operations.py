@@ -6,14 +6,18 @@ import logging
 from typing import Literal
 
 import asyncpg
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.api.dependencies import operator_or_open
 from app.api.problems import KINDS, ProblemKind, declared, render
 from app.application.import_document import schema as import_schema
 from app.queries.views import View
 
 router = APIRouter(tags=["operations"])
+unlisted = APIRouter(include_in_schema=False)
+"""What is no part of the API: docs/operations.md tells of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,3 +68,11 @@ async def explain_problem(name: str, request: Request) -> ProblemKind | Response
 async def get_import_schema() -> JSONResponse:
     """The JSON Schema of import documents."""
     return JSONResponse(import_schema())
+
+
+@unlisted.get("/metrics", dependencies=[Depends(operator_or_open)])
+async def show_metrics(request: Request) -> Response:
+    """For Prometheus."""
+    return Response(
+        generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST
+    )

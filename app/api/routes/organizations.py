@@ -56,7 +56,15 @@ async def found_organization(body: FoundOrganizationBody, write: Founding) -> Re
     "",
     operation_id="list_organizations",
     response_model=Page[OrganizationView],
-    responses=declared("unauthenticated", "invalid", "internal", "unavailable"),
+    responses=declared(
+        "unauthenticated",
+        "uri-too-long",
+        "invalid",
+        "too-many-requests",
+        "headers-too-large",
+        "internal",
+        "unavailable",
+    ),
 )
 async def list_organizations(request: Request, caller: AnyCaller) -> Response:
     """The organisations that this key may see: all for an operator, else its own."""
