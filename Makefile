@@ -39,6 +39,12 @@ check: $(INSTALLED) ## Lint, format, types, import rules, OpenAPI drift
 	$(BIN)/openapi-spec-validator openapi/openapi.json
 	$(BIN)/hadolint Dockerfile
 
+.PHONY: audit
+audit: $(INSTALLED) ## Ask a vulnerability service about what is locked (needs a network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.lock
+
 .PHONY: fix
 fix: $(INSTALLED) ## Mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -51,6 +57,13 @@ openapi: $(INSTALLED) ## Write openapi/ anew
 .PHONY: bench
 bench: $(INSTALLED) ## Measure a check-in over HTTP beside the same SQL
 	$(BIN)/python -m benchmarks.check_in
+
+SEED ?=
+TORTURE_REPORT ?= docs/torture.md
+
+.PHONY: torture
+torture: $(INSTALLED) ## Kill, delay and alter for about an hour; writes docs/torture.md
+	$(BIN)/python -m tests.faults.torture --report $(TORTURE_REPORT) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies anew
