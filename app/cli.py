@@ -6,27 +6,17 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 import uvicorn
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
@@ -35,16 +25,28 @@ from app.application import replay
 from app.application.import_document import DocumentInvalid, parse
 from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers
+from app.audit import NotABundle
+from app.cli_evidence import evidence
 from app.config import Settings
 from app.database import DatabaseUnfit
 from app.domain.errors import Refusal
 from app.embedded import EmbeddedPostgresError
 from app.events import store
-from app.events.envelope import Meta
+from app.evidence.notes import Checkpoint, NotANote, text_of
 from app.main import create_app
 from app.place import Place, place
-
-T = TypeVar("T")
+from app.signing import SigningKeyUnfit, signing_key
+from app.terminal import (
+    FileUnreadable,
+    Organization,
+    complain,
+    console,
+    meta,
+    progress_bar,
+    read_text,
+    step,
+    with_ledgers,
+)
 
 FINISH_SECONDS = 7
 """For what is in flight when the server is told to go; the rest of 10 is to let go of the database.
@@ -57,8 +59,7 @@ app = typer.Typer(
     help="Run an OKR programme with a history that can be trusted.",
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
-complaints = Console(highlight=False, stderr=True)
+app.add_typer(evidence)
 
 
 def main() -> None:
@@ -68,63 +69,29 @@ def main() -> None:
         for one in invalid.errors():
             name = "_".join(str(part) for part in one["loc"]).upper()
             name = name if name == "DATABASE_URL" else f"OKR_{name}"
-            _complain(f"{name}: {one['msg']}")
+            complain(f"{name}: {one['msg']}")
         sys.exit(1)
     except DocumentInvalid as invalid_document:
         for one in invalid_document.facts["errors"][:20]:  # type: ignore[index]
-            _complain(f"{one['pointer'] or 'the document'}: {one['detail']}")
+            complain(f"{one['pointer'] or 'the document'}: {one['detail']}")
         sys.exit(1)
     except (
         CannotServe,
         DatabaseUnfit,
         EmbeddedPostgresError,
         FileUnreadable,
+        NotABundle,
+        NotANote,
         Refusal,
+        SigningKeyUnfit,
         store.LedgerMissing,
     ) as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(1)
-
-
-def _complain(text: str) -> None:
-    complaints.print(text, style="red", markup=False, soft_wrap=True)
 
 
 class CannotServe(Exception):
     """The address cannot be listened on."""
-
-
-class FileUnreadable(Exception):
-    """A file named on the command line cannot be read."""
-
-
-def _with_ledgers(work: Callable[[Ledgers, Place], Coroutine[Any, Any, T]]) -> T:
-    async def run(here: Place) -> T:
-        async with here.ledgers() as ledgers:
-            return await work(ledgers, here)
-
-    with place() as here:
-        return asyncio.run(run(here))
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        yield progress
-
-
-def _step(progress: Progress, task: TaskID, done: int) -> None:
-    progress.update(task, completed=done)
-
-
-def _meta(source: str) -> Meta:
-    return Meta("operator/cli", source, uuid7())
 
 
 # serve ------------------------------------------------------------------------------------
@@ -140,7 +107,7 @@ def serve(
 ) -> None:
     """Serve the API. Without DATABASE_URL, from an embedded Postgres in OKR_DATA_DIR."""
     # The server raises the signal once more when it is done; Postgres must be stopped after it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _leave)
     with place() as here:
         settings = here.settings
         listening = _listen(host or settings.host, settings.port if port is None else port)
@@ -182,6 +149,12 @@ def _connections(settings: Settings) -> Any:
     return connections(settings)
 
 
+def _leave(*_: object) -> None:
+    """Go in order. Whoever says so again does not break in on that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """A socket on this address; port 0 means any free one. Raises CannotServe."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -208,7 +181,7 @@ async def _demonstrate(here: Place, base: str) -> Path:
         known = await organization_of(ledgers, document, await here.organizations())
         org_id = known or uuid7()
         report = await run_import(
-            ledgers, org_id, document, meta=_meta("demo"), founding=known is None
+            ledgers, org_id, document, meta=meta("demo"), founding=known is None
         )
         is_noted = noted.get("OKR", "").endswith(str(org_id))
         key = noted["OKR_KEY"] if is_noted else await demo.issue_key(ledgers, org_id)
@@ -245,10 +218,10 @@ def import_file(
     async def work(ledgers: Ledgers, here: Place) -> tuple[UUID, ImportReport]:
         known = organization or await organization_of(ledgers, document, await here.organizations())
         org_id = known or uuid7()
-        with _progress() as progress:
+        with progress_bar() as progress:
             tasks: dict[str, Any] = {}
 
-            def step(kind: str, done: int, total: int) -> None:
+            def told(kind: str, done: int, total: int) -> None:
                 if kind not in tasks:
                     tasks[kind] = progress.add_task(kind, total=total)
                 progress.update(tasks[kind], completed=done)
@@ -257,14 +230,14 @@ def import_file(
                 ledgers,
                 org_id,
                 document,
-                meta=_meta("import"),
+                meta=meta("import"),
                 founding=known is None,
                 dry_run=dry_run,
-                progress=step,
+                progress=told,
             )
         return org_id, report
 
-    org_id, report = _with_ledgers(work)
+    org_id, report = with_ledgers(work)
     _print_report(org_id, report)
     if any(count.refused for count in report.counts.values()):
         sys.exit(2)
@@ -289,23 +262,32 @@ def _print_report(org_id: UUID, report: ImportReport) -> None:
 
 # verify, rebuild --------------------------------------------------------------------------
 
-Organization = Annotated[
-    UUID | None, typer.Option(help="Only this organisation; else all of them.")
-]
-
 
 @app.command()
-def verify(organization: Organization = None) -> None:
-    """Replay every event, and compare with every live row and every hash."""
+def verify(
+    organization: Organization = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that you kept; may be repeated.")
+    ] = None,
+) -> None:
+    """Replay every event, and compare with every live row, every hash and every checkpoint."""
+    notes = [read_text(path) for path in checkpoint or ()]
 
     async def work(ledgers: Ledgers, here: Place) -> bool:
         identical = True
+        signer = signing_key(here.settings)
+        key = None if signer is None else signer.verifier
+        given = [Checkpoint.parse(text_of(note)) for note in notes]
         for org_id in [organization] if organization else await here.organizations():
-            with _progress() as progress:
+            with progress_bar() as progress:
                 async with ledgers.read(org_id) as reader:
                     task = progress.add_task(str(org_id), total=reader.position)
                     verdict = await replay.verify(
-                        reader.conn, org_id, partial(_step, progress, task)
+                        reader.conn,
+                        org_id,
+                        partial(step, progress, task),
+                        key=key,
+                        checkpoints=[one for one in given if one.origin.endswith(f"/{org_id}")],
                     )
             for line in verdict.differences:
                 console.print(f"  {line}", markup=False)
@@ -314,7 +296,7 @@ def verify(organization: Organization = None) -> None:
             console.print(f"{org_id}: {verdict.position} events, {verdict.rows} rows: {answer}")
         return identical
 
-    if not _with_ledgers(work):
+    if not with_ledgers(work):
         sys.exit(1)
 
 
@@ -324,15 +306,15 @@ def rebuild(organization: Organization = None) -> None:
 
     async def work(ledgers: Ledgers, here: Place) -> None:
         for org_id in [organization] if organization else await here.organizations():
-            with _progress() as progress:
+            with progress_bar() as progress:
                 async with ledgers.pool.acquire() as conn, conn.transaction():
                     await store.as_organization(conn, org_id)
                     head = await store.read_head(conn, org_id)
                     task = progress.add_task(str(org_id), total=head.position)
-                    rows = await replay.rebuild(conn, org_id, partial(_step, progress, task))
+                    rows = await replay.rebuild(conn, org_id, partial(step, progress, task))
             console.print(f"{org_id}: {rows} rows rebuilt from {head.position} events")
 
-    _with_ledgers(work)
+    with_ledgers(work)
 
 
 # migrate, operators -----------------------------------------------------------------------

@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import __version__
+from app import __version__, logs
 from app.api import openapi, problems
+from app.api.admission import Admission, Lanes
 from app.api.dependencies import only_known_parameters
-from app.api.middleware import BodyLimit, Envelope
+from app.api.limits import Limits
+from app.api.metrics import Metrics
+from app.api.middleware import Bounds, Cors, Envelope, Failures
 from app.api.routes import (
     access,
     alignments,
@@ -19,6 +22,7 @@ from app.api.routes import (
     cycles,
     dependencies,
     deployment,
+    evidence,
     history,
     imports,
     key_results,
@@ -31,18 +35,22 @@ from app.api.routes import (
     planning,
     quality,
     reviews,
+    roles,
     teams,
     training,
 )
 from app.application.keys import Keys
 from app.application.ledgers import Ledgers
+from app.application.tokens import Tokens
 from app.config import Settings
 from app.database import checked_pool
+from app.signing import signing_key
 
 ROUTERS = (
     organizations.router,
     deployment.router,
     people.router,
+    roles.router,
     teams.router,
     training.workshops,
     training.coaches,
@@ -60,7 +68,9 @@ ROUTERS = (
     lineage.router,
     blockers.router,
     reviews.router,
+    reviews.organization,
     history.router,
+    evidence.router,
     imports.router,
     access.router,
     operations.router,
@@ -77,13 +87,22 @@ moment, and show what was true then. Errors are RFC 9457 problem documents.
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application for these settings, or for those of the environment."""
     settings = settings or Settings()
+    logs.configure(settings.log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        options = {"size": settings.pool_size, "command_timeout": settings.command_timeout}
+        options = {
+            "size": settings.pool_size,
+            "command_timeout": settings.command_timeout,
+            "lock_timeout": settings.request_timeout,
+            # Longer than a lock is waited for: whoever waits behind a dead one gives up first.
+            "idle_timeout": settings.request_timeout + 1,
+        }
         async with checked_pool(settings, **options) as pool:
             app.state.ledgers = Ledgers(pool)
             app.state.keys = Keys(pool)
+            app.state.tokens = Tokens(settings)
+            app.state.signing_key = signing_key(settings)
             yield
 
     app = FastAPIOffline(
@@ -99,10 +118,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         strict = [] if router is operations.router else [Depends(only_known_parameters)]
         app.include_router(router, dependencies=strict)
     app.state.routes = [route for router in ROUTERS for route in router.routes]
+    app.include_router(operations.unlisted)
+    app.state.routes += operations.unlisted.routes
+    app.state.settings = settings
+    app.state.limits = Limits(settings)
+    app.state.lanes = Lanes(settings)
+    app.state.metrics = Metrics(lambda: getattr(app.state, "keys", None) and app.state.ledgers.pool)
     problems.install(app)
-    app.add_middleware(
-        BodyLimit, largest=settings.max_body_bytes, largest_import=settings.max_import_bytes
-    )
-    app.add_middleware(Envelope)
+    # From the inside out: the last one added is the first to see a request.
+    app.add_middleware(Bounds, settings=settings)
+    app.add_middleware(Admission, settings=settings, lanes=app.state.lanes)
+    app.add_middleware(Failures)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
+    app.add_middleware(Envelope, watch=app.state.metrics.count, hsts_seconds=settings.hsts_seconds)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -16,6 +17,7 @@ from app.application.ledgers import Ledgers
 from app.config import Settings
 from app.database import APPLICATION_ROLE, DatabaseUnfit, as_owner, checked_pool
 from app.embedded import EmbeddedPostgres
+from app.signing import make_key_file
 
 DATABASE = "okr"
 _SEES_ALL = (
@@ -76,13 +78,25 @@ def place() -> Iterator[Place]:
         yield Place(settings, settings.database_url, embedded=False)
         return
     with EmbeddedPostgres(settings.data_dir / "postgres") as server:
+        serving = {
+            "database_url": server.url(DATABASE, APPLICATION_ROLE),
+            "signing_key_file": settings.signing_key_file or _own_key(settings.data_dir),
+        }
         here = Place(
-            settings.model_copy(update={"database_url": server.url(DATABASE, APPLICATION_ROLE)}),
+            settings.model_copy(update=serving),
             server.url(DATABASE),
             embedded=True,
         )
         asyncio.run(_prepare(here, server.url("postgres")))
         yield here
+
+
+def _own_key(data_dir: Path) -> Path:
+    """The embedded database's own signing key, made with it."""
+    path = data_dir / "signing.key"
+    with suppress(FileExistsError):
+        make_key_file(path, "okr-ledger.localhost")
+    return path
 
 
 async def _prepare(here: Place, admin_url: str) -> None:

@@ -26,6 +26,7 @@ from app.domain.organization import FoundOrganization
 from app.embedded import EmbeddedPostgres
 from app.events.envelope import Meta
 from app.main import create_app
+from app.signing import make_key_file
 from tests.api.programme import Api
 
 # The cluster is thrown away after the run, so it need not survive a crash.
@@ -137,9 +138,17 @@ async def operator_key(owner: asyncpg.Connection[asyncpg.Record]) -> str:
 
 
 @pytest.fixture(scope="session")
-async def app(database: Database) -> AsyncIterator[FastAPI]:
+async def app(
+    database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[FastAPI]:
+    key = tmp_path_factory.mktemp("signing") / "signing.key"
+    make_key_file(key, "ledger.example.org")
     settings = Settings().model_copy(
-        update={"database_url": database.url, "allow_undurable_database": True}
+        update={
+            "database_url": database.url,
+            "allow_undurable_database": True,
+            "signing_key_file": key,
+        }
     )
     made = create_app(settings)
     async with made.router.lifespan_context(made):

@@ -20,10 +20,12 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app import logs
 from app.application.idempotency import KeyInFlight, KeyReused
 from app.application.pointers import pointed
 from app.domain import errors
 from app.events.store import WrongExpectedVersion
+from app.transactions import work_at_hand
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -65,12 +67,28 @@ _TABLE = [
         mend="Ask for a key with the scope named in detail.",
     ),
     ProblemKind(
+        name="out-of-reach", status=403, title="Your roles do not reach so far",
+        mend="See detail: it says what it takes, and who may do it.",
+    ),
+    ProblemKind(
+        name="no-signing-key", status=409, title="This server signs no checkpoints",
+        mend="Whoever runs the server makes a key, and names its file in OKR_SIGNING_KEY_FILE.",
+    ),
+    ProblemKind(
+        name="scores-withheld", status=403, title="These scores are not yours to see",
+        mend="Ask whom the decision about performance reviews names, or an auditor.",
+    ),
+    ProblemKind(
         name="not-found", status=404, title="There is no such thing",
         mend="Check the id; ids of other organisations are unknown here.",
     ),
     ProblemKind(
         name="method-not-allowed", status=405, title="The method does not apply here",
         mend="Use one of the methods in the Allow header.",
+    ),
+    ProblemKind(
+        name="request-timeout", status=408, title="The body did not arrive in time",
+        mend="Send it again, faster or in smaller parts; nothing was recorded.",
     ),
     ProblemKind(
         name="already-exists", status=409, title="It was recorded before",
@@ -91,6 +109,10 @@ _TABLE = [
     ProblemKind(
         name="too-large", status=413, title="The body is too large",
         mend="Send less at once.",
+    ),
+    ProblemKind(
+        name="uri-too-long", status=414, title="The address is too long",
+        mend="Send a shorter path and query.",
     ),
     ProblemKind(
         name="unsupported-media-type", status=415, title="The body is of another type",
@@ -174,13 +196,26 @@ _TABLE = [
         mend="Read the resource and send its ETag in If-Match, so that no change is lost.",
     ),
     ProblemKind(
+        name="too-many-requests", status=429, title="Too many requests",
+        mend="Try again after Retry-After seconds; RateLimit says what is left, and until when.",
+    ),
+    ProblemKind(
+        name="headers-too-large", status=431, title="The headers are too large",
+        mend="Send fewer headers, or shorter ones.",
+    ),
+    ProblemKind(
         name="internal", status=500, title="The server failed",
         mend="Nothing was recorded. Report the correlation id.",
     ),
     ProblemKind(
+        name="overloaded", status=503, title="The server has too much to do",
+        mend="Nothing was recorded. Try again after Retry-After seconds.",
+    ),
+    ProblemKind(
         name="unavailable", status=503, title="The database does not answer",
-        mend="Nothing was acknowledged. Try again after Retry-After seconds, with the same "
-        "Idempotency-Key.",
+        mend="Try again after Retry-After seconds, with the same Idempotency-Key. Where outcome "
+        "is `unknown`, the request may have been recorded: without an Idempotency-Key, look "
+        "before you send it again.",
     ),
 ]  # fmt: skip
 
@@ -192,8 +227,10 @@ _HTTP = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "request-timeout",
     413: "too-large",
     415: "unsupported-media-type",
+    503: "overloaded",
 }
 
 
@@ -374,13 +411,23 @@ async def _in_flight(request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    _log.error("database: %s", type(error).__name__)
-    return render(
-        "unavailable",
-        "The database did not answer in time.",
-        instance=_path(request),
-        headers={"Retry-After": "1"},
+    correlation_id = request.scope.get("correlation_id")
+    logs.report(_log, "database", error, correlation_id=str(correlation_id))
+    return unavailable(_path(request))
+
+
+def unavailable(path: str) -> Response:
+    """What a request is told whose database did not answer: whether anything was recorded, too."""
+    work = work_at_hand.get()
+    retry = {"Retry-After": "1"}
+    if work is None or not work.committing:
+        told = "The database did not answer in time. Nothing was recorded."
+        return render("unavailable", told, instance=path, headers=retry)
+    told = (
+        "The database did not say in time whether the request was recorded: it may have been. "
+        "Send it again with the same Idempotency-Key; without one, look before you do."
     )
+    return render("unavailable", told, instance=path, headers=retry, outcome="unknown")
 
 
 def _path(request: Request) -> str:
@@ -391,6 +438,8 @@ def _path(request: Request) -> str:
 _OUTAGES: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What the driver says of a connection that was lost between two messages of one statement.
+    asyncpg.InternalClientError,
     asyncpg.TooManyConnectionsError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -399,6 +448,7 @@ _OUTAGES: tuple[type[Exception], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     OSError,
 )
@@ -434,15 +484,21 @@ _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 ALWAYS = (
     "unauthenticated",
     "forbidden",
+    "out-of-reach",
     "not-found",
     "bad-request",
+    "uri-too-long",
     "invalid",
+    "too-many-requests",
+    "headers-too-large",
     "internal",
+    "overloaded",
     "unavailable",
 )
 WRITES = (
     *ALWAYS,
     "malformed-json",
+    "request-timeout",
     "unsupported-media-type",
     "idempotency-key-required",
     "in-flight",

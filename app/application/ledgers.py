@@ -91,6 +91,9 @@ class Ledgers:
             await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
             if kept:
+                # Where its own commit was cut short as it waited for a standby, it is here only.
+                # A commit that has something to say waits for all that came before it.
+                await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
                 return kept
             async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
                 answer = await work(unit)
@@ -105,6 +108,10 @@ class Ledgers:
             return answer
 
         return await self._committed(once_only)
+
+    async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run and commit what takes care of everything itself: a ledger that is taken in whole."""
+        return await self._committed(work)
 
     async def run(
         self,

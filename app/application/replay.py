@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.application import evidence
 from app.events import store
 from app.events.codec import UnreadableEvent
 from app.events.store import Connection, Filter
 from app.events.texts import TextKeys, Texts
+from app.evidence.merkle import Frontier
+from app.evidence.notes import Checkpoint, NotANote, VerifierKey, open_note, text_of
 from app.projections.changes import Row, columns, table_name
 from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import MemoryRows, ProjectionMismatch, differences
@@ -41,16 +44,28 @@ class Verdict:
 
 
 async def verify(
-    conn: Connection, org_id: UUID, progress: Callable[[int], None] | None = None
+    conn: Connection,
+    org_id: UUID,
+    progress: Callable[[int], None] | None = None,
+    *,
+    key: VerifierKey | None = None,
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> Verdict:
     """Compare live rows with rebuilt ones, and every event with its hash, in one snapshot.
+
+    The ledger is held to the checkpoints that were kept in the database, whose signatures are
+    checked with `key`, and to those given.
 
     Needs a transaction in which reads are repeatable.
     """
     head = await store.read_head(conn, org_id)
     texts = await TextKeys().of(conn, org_id, head.text_keys_version)
-    rebuilt = MemoryRows()
     found: list[str] = []
+    signed: dict[int, set[bytes]] = {}
+    for one in [*await _kept(conn, org_id, key, found), *checkpoints]:
+        signed.setdefault(one.size, set()).add(one.root)
+    frontier = Frontier()
+    rebuilt = MemoryRows()
     expected = 0
     async for recorded, kept_hash in store.read_with_hashes(conn, texts):
         expected += 1
@@ -63,8 +78,16 @@ async def verify(
             rebuilt.apply(project(recorded))
         except (UnreadableEvent, ProjectionMismatch) as error:
             found.append(f"events {recorded.position}: {error}")
+        frontier.add(kept_hash)
+        if frontier.size in signed and signed[frontier.size] != {frontier.root()}:
+            found.append(f"checkpoints: the first {frontier.size} events are not those signed then")
         if progress:
             progress(recorded.position)
+    found += [
+        f"checkpoints: one was signed of {size} events, and there are {frontier.size}"
+        for size in signed
+        if size > frontier.size
+    ]
     if expected != head.position:
         found.append(f"ledgers: the head is {head.position}, the last event {expected}")
     count = 0
@@ -73,6 +96,21 @@ async def verify(
         count += len(live)
         found += differences(live, rebuilt, projection.table)
     return Verdict(head.position, count, tuple(found))
+
+
+async def _kept(
+    conn: Connection, org_id: UUID, key: VerifierKey | None, found: list[str]
+) -> list[Checkpoint]:
+    """The checkpoints in the database; what is not signed by this key is told in `found`."""
+    kept = []
+    for note, _ in await evidence.kept_notes(conn, org_id):
+        try:
+            # What was signed is what counts, and not what stands beside it.
+            text = text_of(note) if key is None else open_note(note, key)
+            kept.append(Checkpoint.parse(text))
+        except NotANote as error:
+            found.append(f"checkpoints: {error}")
+    return kept
 
 
 async def rebuild(

@@ -259,6 +259,18 @@ def _recorded(row: asyncpg.Record, texts: Texts) -> Recorded:
     )
 
 
+async def read_leaf_hashes(
+    conn: Connection, org_id: UUID, *, after: int = 0, up_to: int
+) -> AsyncIterator[bytes]:
+    """The hashes of events in ledger order, in bounded memory."""
+    sql = (
+        "SELECT leaf_hash FROM events WHERE org_id = $1 AND position > $2 AND position <= $3 "
+        "ORDER BY position"
+    )
+    async for row in conn.cursor(sql, org_id, after, up_to, prefetch=2_000):
+        yield row["leaf_hash"]
+
+
 async def read_with_hashes(conn: Connection, texts: Texts) -> AsyncIterator[tuple[Recorded, bytes]]:
     """All events in ledger order, each with the hash that was kept of it, in bounded memory."""
     sql, arguments = _select(texts.org_id, Filter())

@@ -93,6 +93,19 @@ class TextKeyRow(SQLModel, table=True):
     key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class CheckpointRow(SQLModel, table=True):
+    """What a ledger was at a size, signed: the root of its tree, and what the next root needs."""
+
+    __tablename__ = "checkpoints"
+
+    org_id: UUID = Field(primary_key=True)
+    size: int = Field(primary_key=True, sa_type=BigInteger)
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    frontier: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: str
+    made_at: datetime = moment()
+
+
 class CredentialRow(SQLModel, table=True):
     """The digest of an API key. What the key may do is in the ledger; the key itself nowhere."""
 

@@ -98,6 +98,26 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return proof[::-1]
 
 
+def inclusion_proofs(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """The proof of every leaf, at the cost of the tree and not of a tree for each."""
+    proofs: list[list[bytes]] = [[] for _ in leaves]
+
+    def descend(low: int, high: int) -> bytes:
+        if high - low == 1:
+            return leaves[low]
+        middle = low + _split(high - low)
+        left, right = descend(low, middle), descend(middle, high)
+        for index in range(low, middle):
+            proofs[index].append(right)
+        for index in range(middle, high):
+            proofs[index].append(left)
+        return node_hash(left, right)
+
+    if leaves:
+        descend(0, len(leaves))
+    return proofs
+
+
 def consistency_proof(leaves: Sequence[bytes], earlier: int) -> list[bytes]:
     """The nodes that show a tree to have grown out of its first `earlier` leaves.
 

@@ -120,15 +120,21 @@ class SigningKey:
         return f"{text}\n— {self.name} {base64.b64encode(hashed + signature).decode()}\n"
 
 
+def text_of(note: str) -> str:
+    """The text of a note, whoever signed it. Raises NotANote."""
+    text, separator, signatures = note.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n"):
+        raise NotANote("a note is a text, an empty line and signatures")
+    return text + "\n"
+
+
 def open_note(note: str, key: VerifierKey) -> str:
     """The text of a note that this key signed. Raises NotANote.
 
     Signatures by others are left alone: witnesses may add theirs.
     """
-    text, separator, signatures = note.rpartition("\n\n")
-    if not separator or not signatures.endswith("\n"):
-        raise NotANote("a note is a text, an empty line and signatures")
-    text += "\n"
+    text = text_of(note)
+    signatures = note[len(text) + 1 :]
     known = _key_hash(key.name, key.public)
     for line in signatures[:-1].split("\n"):
         found = _SIGNATURE.fullmatch(line)

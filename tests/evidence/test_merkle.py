@@ -11,6 +11,7 @@ from app.evidence.merkle import (
     Frontier,
     consistency_proof,
     inclusion_proof,
+    inclusion_proofs,
     is_consistent,
     is_included,
     leaf_hash,
@@ -110,6 +111,25 @@ def test_every_leaf_is_shown_to_be_in_its_tree_and_nowhere_else(size: int) -> No
         assert not is_included(leaf, index, size, [*proof, top], top)
         assert not proof or not is_included(leaf, index, size, proof[:-1], top)
         assert not is_included(leaf, index, size, proof, leaf_hash(b"root"))
+
+
+@given_any(st.integers(0, 70))
+def test_all_proofs_at_once_are_those_of_each(size: int) -> None:
+    leaves = _leaves(size)
+    assert inclusion_proofs(leaves) == [inclusion_proof(leaves, n) for n in range(size)]
+
+
+@given_any(st.integers(1, 70), st.sampled_from([2, 4, 8]))
+def test_a_proof_within_a_block_goes_on_above_it(size: int, block: int) -> None:
+    """Blocks of a power of two are subtrees, the last and shorter one, too."""
+    leaves = _leaves(size)
+    blocks = [leaves[start : start + block] for start in range(0, size, block)]
+    roots = [root(one) for one in blocks]
+    assert root(roots) == root(leaves)
+    for index in range(size):
+        below = inclusion_proof(blocks[index // block], index % block)
+        above = inclusion_proof(roots, index // block)
+        assert below + above == inclusion_proof(leaves, index)
 
 
 @pytest.mark.parametrize("later", range(1, 34))

@@ -1,0 +1,116 @@
+"""Evidence: signed checkpoints, and proofs that history only ever grew."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.api.dependencies import Read, Write, digest_tag, reads, reads_now, runs
+from app.api.problems import ALWAYS, READING, declared
+from app.application.evidence import NoSigningKey, keep_checkpoint
+from app.application.idempotency import Answer
+from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Scope
+from app.queries import evidence
+from app.queries.evidence import (
+    CheckpointsView,
+    CheckpointView,
+    ConsistencyView,
+    InclusionView,
+    checkpoint_view,
+)
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/ledger", tags=["history"])
+ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
+ReadLedger = Annotated[Read, reads_now(Scope.HISTORY_READ)]
+Keep = Annotated[Write, runs(Scope.HISTORY_READ)]
+Size = Annotated[int | None, Query(ge=1, le=2**62, description="A size; without it, all there is.")]
+
+
+@router.get(
+    "/checkpoint",
+    operation_id="get_checkpoint",
+    responses={
+        **READING,
+        **declared(*ALWAYS, "no-signing-key", "outside-ledger"),
+        200: {
+            "description": "A signed note: origin, size, root, and the signature.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+    },
+    response_class=Response,
+)
+async def get_checkpoint(organization_id: UUID, request: Request, read: ReadHistory) -> Response:
+    """What the ledger is now, or was (`as_of`), signed, for whoever wants to hold it to that."""
+    async with read.reader() as reader:
+        note = await evidence.checkpoint(reader, request.app.state.signing_key)
+    body = note.encode()
+    return read.send(body, digest_tag(body), reader, "text/plain; charset=utf-8")
+
+
+@router.get(
+    "/checkpoints",
+    operation_id="list_checkpoints",
+    response_model=CheckpointsView,
+    responses=declared(*ALWAYS),
+)
+async def list_checkpoints(organization_id: UUID, request: Request, read: ReadLedger) -> Response:
+    """The checkpoints that were kept here, and the key that verifies them."""
+    return await read(evidence.checkpoints, request.app.state.signing_key)
+
+
+@router.post(
+    "/checkpoints",
+    operation_id="keep_checkpoint",
+    status_code=201,
+    response_model=CheckpointView,
+    responses=declared(*ALWAYS, "no-signing-key"),
+)
+async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Keep) -> Response:
+    """Sign what the ledger is now, and keep it: `ledger:verify` holds the ledger to it.
+
+    The ledger itself is not changed. A second one of the same size is the first.
+    """
+    key = request.app.state.signing_key
+    if key is None:
+        raise NoSigningKey
+
+    async def work(unit: UnitOfWork) -> Answer:
+        signed = await keep_checkpoint(unit.conn, organization_id, unit.position, key, unit.at)
+        return Answer(201, checkpoint_view(signed).model_dump_json().encode())
+
+    return await write(work)
+
+
+@router.get(
+    "/proofs/inclusion",
+    operation_id="prove_inclusion",
+    response_model=InclusionView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def prove_inclusion(
+    organization_id: UUID,
+    read: ReadLedger,
+    position: Annotated[int, Query(ge=1, le=2**62, description="The event's position.")],
+    size: Size = None,
+) -> Response:
+    """The hashes that lead from one event to the root of a checkpoint."""
+    return await read(evidence.inclusion, position, size)
+
+
+@router.get(
+    "/proofs/consistency",
+    operation_id="prove_consistency",
+    response_model=ConsistencyView,
+    responses=declared(*ALWAYS, "outside-ledger"),
+)
+async def prove_consistency(
+    organization_id: UUID,
+    read: ReadLedger,
+    earlier: Annotated[int, Query(alias="from", ge=1, le=2**62, description="A size before.")],
+    to: Size = None,
+) -> Response:
+    """The hashes that show one checkpoint to have grown out of an earlier one."""
+    return await read(evidence.consistency, earlier, to)

@@ -1,0 +1,139 @@
+"""Bundles: a ledger, or a cycle of it, as a file that proves itself to somebody without a server.
+
+One JSON object a line (`docs/bundle.md`): what it is, a signed checkpoint, the schemas of the
+events, the events with the exact text that was kept and a proof of inclusion for each, and an end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.application import evidence
+from app.application.ledgers import Reader
+from app.domain.catalog import EVENTS
+from app.domain.messages import Stream
+from app.events import store
+from app.events.envelope import Meta, Recorded
+from app.events.store import Filter
+from app.evidence.merkle import inclusion_proof, inclusion_proofs, root
+from app.evidence.notes import SigningKey
+
+FORMAT = "okr-ledger-bundle/1"
+_BLOCK = 256
+# What a cycle's events are judged by: decisions, teams and people belong to no cycle.
+AROUND = ("organization", "deployment", "person", "team", "roles", "coach")
+
+
+def line(**content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def event_fields(recorded: Recorded) -> dict[str, Any]:
+    """An event as a bundle writes it: all that its hash covers, but the organisation."""
+    return {
+        "position": recorded.position,
+        "category": recorded.stream.category,
+        "stream_id": str(recorded.stream.id),
+        "version": recorded.version,
+        "event_id": str(recorded.event_id),
+        "type": recorded.type,
+        "schema_version": recorded.schema_version,
+        "cycle_id": None if recorded.cycle_id is None else str(recorded.cycle_id),
+        "data": recorded.data,
+        "actor": recorded.meta.actor,
+        "source": recorded.meta.source,
+        "correlation_id": str(recorded.meta.correlation_id),
+        "causation_id": recorded.meta.causation_id and str(recorded.meta.causation_id),
+        "occurred_at": recorded.occurred_at.isoformat(timespec="microseconds"),
+        "recorded_at": recorded.recorded_at.isoformat(timespec="microseconds"),
+    }
+
+
+def event_of(org_id: UUID, fields: dict[str, Any]) -> Recorded:
+    """What `event_fields` wrote. Raises KeyError, ValueError, TypeError, AttributeError."""
+    cycle_id, causation_id = fields["cycle_id"], fields["causation_id"]
+    return Recorded(
+        org_id=org_id,
+        position=int(fields["position"]),
+        stream=Stream(str(fields["category"]), UUID(fields["stream_id"])),
+        version=int(fields["version"]),
+        event_id=UUID(fields["event_id"]),
+        type=str(fields["type"]),
+        schema_version=int(fields["schema_version"]),
+        cycle_id=None if cycle_id is None else UUID(cycle_id),
+        data=str(fields["data"]),
+        meta=Meta(
+            str(fields["actor"]),
+            str(fields["source"]),
+            UUID(fields["correlation_id"]),
+            None if causation_id is None else UUID(causation_id),
+        ),
+        occurred_at=datetime.fromisoformat(fields["occurred_at"]),
+        recorded_at=datetime.fromisoformat(fields["recorded_at"]),
+    )
+
+
+async def export(
+    reader: Reader, key: SigningKey, *, cycle_id: UUID | None = None, with_text: bool = False
+) -> AsyncIterator[bytes]:
+    """The lines of a bundle of the whole ledger, or of a cycle and what it was judged by.
+
+    It is read twice, through cursors: memory grows by 64 bytes for 256 events. `with_text` adds the
+    keys that free text is sealed with.
+    """
+    conn, org_id, size = reader.conn, reader.org_id, reader.position
+    blocks = [
+        root(block) async for block in _blocks(store.read_leaf_hashes(conn, org_id, up_to=size))
+    ]
+    yield line(
+        bundle={
+            "format": FORMAT,
+            "organization_id": str(org_id),
+            "cycle_id": None if cycle_id is None else str(cycle_id),
+            "size": size,
+            "verifier_key": str(key.verifier),
+        }
+    )
+    yield line(checkpoint=await evidence.checkpoint(conn, org_id, size, key))
+    for name, event in sorted(EVENTS.items()):
+        schema = event.model_json_schema(mode="serialization")
+        yield line(schema={"type": name, "schema_version": event.schema_version, "schema": schema})
+    if with_text:
+        for author, secret in sorted(reader.texts.keys.items()):
+            yield line(text_key={"author": author, "key": base64.b64encode(secret).decode()})
+    count = 0
+    above: list[bytes] = []
+    events = store.read_all(conn, reader.texts, Filter(up_to=size))
+    async for block in _blocks(events):
+        above = inclusion_proof(blocks, (block[0].position - 1) // _BLOCK)
+        below = inclusion_proofs([recorded.leaf_hash() for recorded in block])
+        for recorded, proof in zip(block, below, strict=True):
+            if cycle_id is None or _belongs(recorded, cycle_id):
+                count += 1
+                yield line(
+                    event=event_fields(recorded),
+                    leaf_hash=recorded.leaf_hash().hex(),
+                    proof=[base64.b64encode(node).decode() for node in proof + above],
+                )
+    yield line(end={"events": count})
+
+
+def _belongs(recorded: Recorded, cycle_id: UUID) -> bool:
+    return recorded.cycle_id == cycle_id or recorded.stream.category in AROUND
+
+
+async def _blocks(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
+    """Items in lists of a block each; the last may be shorter."""
+    block: list[Any] = []
+    async for item in items:
+        block.append(item)
+        if len(block) == _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
