@@ -24,5 +24,13 @@ async def erase(
         "DELETE FROM directory WHERE org_id = $1 AND person_id = $2", unit.org_id, person_id
     )
     await identities.forget(unit, person_id)
+    # Answers that are kept for retries hold names and texts: the retries of this organisation that
+    # were answered before are told anew.
+    await unit.conn.execute("DELETE FROM idempotency_keys WHERE org_id = $1", unit.org_id)
+    await unit.conn.execute(
+        "DELETE FROM survey_participants WHERE org_id = $1 AND person_id = $2",
+        unit.org_id,
+        person_id,
+    )
     await texts.destroy(unit.conn, unit.org_id, f"person/{person_id}")
     await replay.rebuild(unit.conn, unit.org_id)

@@ -90,6 +90,20 @@ async def person_known(ledger: Ledger, person_id: UUID | None) -> bool:
     return person is not None and person.active
 
 
+async def took_part(ledger: Ledger, key: tuple[UUID, UUID | None]) -> bool:
+    """Whether somebody answered the survey of a cycle already."""
+    cycle_id, person_id = key
+    return person_id is not None and bool(
+        await ledger.conn.fetchval(
+            "SELECT 1 FROM survey_participants "
+            "WHERE org_id = $1 AND cycle_id = $2 AND person_id = $3",
+            ledger.org_id,
+            cycle_id,
+            person_id,
+        )
+    )
+
+
 async def person_of_identity(ledger: Ledger, digest: bytes) -> UUID | None:
     """Whom tokens of an identity speak for here."""
     found: UUID | None = await ledger.conn.fetchval(
@@ -409,6 +423,7 @@ _FACTS: dict[str, Fact] = {
         person_known,
         directory_entry,
         person_of_identity,
+        took_part,
         unknown_people,
         teams_of_person,
         team_known,

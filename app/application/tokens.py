@@ -28,8 +28,10 @@ _LARGEST_ANSWER = 200_000
 _FRESH_SECONDS = 600
 _USABLE_SECONDS = 24 * 3600
 _RETRY_SECONDS = 10
+_PATIENCE_SECONDS = 3
 _LEEWAY_SECONDS = 30
-_NONSENSE = (ValueError, TypeError, KeyError, AttributeError)
+_NONSENSE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_NOT_FETCHED = (httpx.HTTPError, httpx.InvalidURL, jwt.PyJWTError, TimeoutError, *_NONSENSE)
 _log = logging.getLogger(__name__)
 
 
@@ -112,14 +114,17 @@ class Tokens:
                 return
             self._tried = time.monotonic()
             try:
-                async with httpx.AsyncClient(timeout=5) as client:
+                async with (
+                    asyncio.timeout(_PATIENCE_SECONDS),
+                    httpx.AsyncClient(timeout=_PATIENCE_SECONDS) as client,
+                ):
                     found = await _fetch(client, await self._where(client))
                 keys = {
                     key.key_id: key
                     for key in PyJWKSet.from_dict(found).keys
                     if key.key_id and key.public_key_use in (None, "sig")
                 }
-            except (httpx.HTTPError, httpx.InvalidURL, jwt.PyJWTError, *_NONSENSE) as down:
+            except _NOT_FETCHED as down:
                 _log.warning("the keys of %s cannot be fetched: %s", self._issuer, down)
                 return
             self._keys, self._fetched = keys, time.monotonic()

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from app.domain.access import EVERYBODY, Concern
 from app.domain.cycle import Cycle, Phase
-from app.domain.errors import NotFound
+from app.domain.errors import InvalidState, NotFound
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
 from app.domain.values import Value, not_text
 
@@ -71,14 +71,19 @@ def evolve(state: UUID | None, event: SurveyAnswered) -> UUID | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerSurvey(Command):
-    """Raises NotFound, InvalidState unless the cycle looks back."""
+    """Raises NotFound, InvalidState unless the cycle looks back, or for a second answer.
+
+    `person_id` is not in the event: that they took part is known, what they said is not.
+    """
 
     category: ClassVar[str] = "survey_answer"
 
     answer_id: UUID
     cycle_id: UUID
     answers: SurveyAnswers
+    person_id: UUID | None = None
     cycle: Cycle | None = looked_up("cycle", lambda _, c: c.cycle_id)
+    took_part: bool = looked_up("took_part", lambda _, c: (c.cycle_id, c.person_id))
 
     @property
     def stream(self) -> Stream:
@@ -94,6 +99,9 @@ def decide(state: UUID | None, command: AnswerSurvey) -> list[SurveyAnswered]:
             if cycle is None:
                 raise NotFound("cycle", command.cycle_id)
             cycle.allow(command, Phase.SCORING, Phase.REFLECTING)
+            if command.took_part:
+                once = "Each person answers once."
+                raise InvalidState("survey", "answered by you already", "AnswerSurvey", once)
             return [
                 SurveyAnswered(
                     answer_id=command.answer_id, cycle_id=cycle.cycle_id, answers=command.answers

@@ -73,9 +73,8 @@ Line = Annotated[
 ]
 """One line of text: 1 to 300 characters, surrounding white space removed."""
 
-def _sealed(
-    text: str, plain: SerializerFunctionWrapHandler, info: SerializationInfo[Any]
-) -> str:
+
+def _sealed(text: str, plain: SerializerFunctionWrapHandler, info: SerializationInfo[Any]) -> str:
     sealed: str = info.context["seal"](text) if info.context else plain(text)
     return sealed
 

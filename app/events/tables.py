@@ -93,6 +93,16 @@ class TextKeyRow(SQLModel, table=True):
     key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class SurveyParticipantRow(SQLModel, table=True):
+    """Who answered the survey of a cycle, so that nobody does twice; not what they said."""
+
+    __tablename__ = "survey_participants"
+
+    org_id: UUID = Field(primary_key=True)
+    cycle_id: UUID = Field(primary_key=True)
+    person_id: UUID = Field(primary_key=True)
+
+
 class CheckpointRow(SQLModel, table=True):
     """What a ledger was at a size, signed: the root of its tree, and what the next root needs."""
 

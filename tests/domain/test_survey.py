@@ -18,13 +18,14 @@ ANSWERS = SurveyAnswers(
 )
 
 
-def _answer(phase: Phase | None) -> AnswerSurvey:
+def _answer(phase: Phase | None, *, took_part: bool = False) -> AnswerSurvey:
     return AnswerSurvey(
         at=NOW,
         answer_id=uid(60),
         cycle_id=CYCLE,
         answers=ANSWERS,
         cycle=None if phase is None else cycle(phase),
+        took_part=took_part,
     )
 
 
@@ -68,3 +69,7 @@ def test_rhythm_and_results_together_say_what_is_wrong(
     told = None if agreement is None else Decimal(agreement)
     figure = None if score is None else Decimal(score)
     assert diagnose(told, figure, Decimal("0.7")) == diagnosis
+
+
+def test_nobody_answers_twice() -> None:
+    given().when(_answer(Phase.SCORING, took_part=True)).then_raises(InvalidState, "by you already")

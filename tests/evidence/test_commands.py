@@ -1,9 +1,8 @@
-"""An auditor's day at a shell: keep a checkpoint, get a bundle, check it where there is no server."""
+"""An auditor's day at a shell: a checkpoint kept, a bundle checked where there is no server."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quarter.json"
 
 
 @pytest.fixture(scope="module")
-def exported(folder: Path) -> Iterator[tuple[str, str]]:
+def exported(folder: Path) -> tuple[str, str]:
     """A ledger in an embedded database, exported with its cycle beside it: org, verifier key."""
     status, said = run(folder, "import", EXAMPLE)
     assert status == 0, said
@@ -28,7 +27,7 @@ def exported(folder: Path) -> Iterator[tuple[str, str]]:
     line = (folder / "ledger.ndjson").read_text().splitlines()[0]
     key = re.search(r'"verifier_key":"([^"]+)"', line)
     assert key is not None
-    yield org, key[1]
+    return org, key[1]
 
 
 def _elsewhere(tmp_path: Path, folder: Path, *names: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """A release takes about 70 minutes on two idle cores, CI about two."""
+    """A release takes about 90 minutes on two idle cores, CI about five."""
 
     kill_rounds: int
     acknowledged_a_round: int
@@ -32,6 +32,17 @@ class Sizes:
     """In each ledger."""
     altered_rows: int | None
     """How many events have each of their columns altered; None means all."""
+    overload_seconds: float
+    exhaustions: int
+    single_requests: int
+    slow_senders: int
+    stalls: int
+    unheard_commits: int
+    failovers: int
+    lone_primaries: int
+    demotions: int
+    cancellations: int
+    reluctances: int
 
 
 CI = Sizes(
@@ -53,6 +64,17 @@ CI = Sizes(
     replay_events=10_000,
     as_of_points=5,
     altered_rows=5,
+    overload_seconds=6,
+    exhaustions=1,
+    single_requests=60,
+    slow_senders=30,
+    stalls=2,
+    unheard_commits=1,
+    failovers=1,
+    lone_primaries=1,
+    demotions=1,
+    cancellations=300,
+    reluctances=1,
 )
 
 RELEASE = Sizes(
@@ -74,4 +96,15 @@ RELEASE = Sizes(
     replay_events=50_000,
     as_of_points=2,
     altered_rows=None,
+    overload_seconds=60,
+    exhaustions=5,
+    single_requests=1_000,
+    slow_senders=200,
+    stalls=10,
+    unheard_commits=5,
+    failovers=5,
+    lone_primaries=3,
+    demotions=5,
+    cancellations=10_000,
+    reluctances=3,
 )

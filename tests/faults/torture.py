@@ -23,7 +23,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app import __version__
-from tests.faults import commits, crashes, races, replays, shutdown, tampering
+from tests.faults import (
+    cancelled,
+    commits,
+    crashes,
+    overload,
+    races,
+    reluctant,
+    replays,
+    shutdown,
+    stalled,
+    standby,
+    tampering,
+)
 from tests.faults.cluster import Place, made_place
 from tests.faults.outcome import Outcome, Step
 from tests.faults.sizes import CI, RELEASE, Sizes
@@ -40,6 +52,60 @@ SCENARIOS: dict[str, tuple[Scenario, Callable[[Sizes], int]]] = {
     "terminations": (shutdown.terminations, lambda sizes: sizes.terminations),
     "replays": (replays.replays, lambda sizes: sizes.replay_ledgers),
     "alterations": (tampering.alterations, lambda sizes: 1),
+    "overload": (
+        lambda place, sizes, seed, step: overload.overload(
+            place, sizes.overload_seconds, seed, step
+        ),
+        lambda sizes: 1,
+    ),
+    "exhaustion": (
+        lambda place, sizes, seed, step: overload.exhaustion(place, sizes.exhaustions, seed, step),
+        lambda sizes: sizes.exhaustions,
+    ),
+    "one connection": (
+        lambda place, sizes, seed, step: overload.single_connection(
+            place, sizes.single_requests, seed, step
+        ),
+        lambda sizes: 1,
+    ),
+    "slow senders": (
+        lambda place, sizes, seed, step: overload.slow_senders(
+            place, sizes.slow_senders, seed, step
+        ),
+        lambda sizes: 1,
+    ),
+    "stalls": (
+        lambda place, sizes, seed, step: stalled.stalls(place, sizes.stalls, seed, step),
+        lambda sizes: sizes.stalls,
+    ),
+    "unheard commits": (
+        lambda place, sizes, seed, step: stalled.unheard_commits(
+            place, sizes.unheard_commits, seed, step
+        ),
+        lambda sizes: sizes.unheard_commits,
+    ),
+    "failovers": (
+        lambda _, sizes, seed, step: standby.failovers(sizes.failovers, seed, step),
+        lambda sizes: sizes.failovers,
+    ),
+    "lone primaries": (
+        lambda _, sizes, seed, step: standby.lone_primaries(sizes.lone_primaries, seed, step),
+        lambda sizes: sizes.lone_primaries,
+    ),
+    "demotions": (
+        lambda place, sizes, seed, step: standby.demotions(place, sizes.demotions, seed, step),
+        lambda sizes: sizes.demotions,
+    ),
+    "cancellations": (
+        lambda place, sizes, seed, step: cancelled.cancellations(
+            place, sizes.cancellations, seed, step
+        ),
+        lambda sizes: max(1, sizes.cancellations // 1_000),
+    ),
+    "reluctance": (
+        lambda place, sizes, seed, step: reluctant.reluctance(place, sizes.reluctances, seed, step),
+        lambda sizes: sizes.reluctances,
+    ),
 }
 """Every scenario, and how often it tells that it has come further."""
 

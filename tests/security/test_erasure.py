@@ -181,7 +181,9 @@ def _texts(**keys: bytes) -> Texts:
     return Texts(UUID(int=1), dict(keys))
 
 
-@pytest.mark.parametrize("text", ["x", "Grüße, 世界 \U0001f600", '"quoted"\nand broken', "\\u0001"])
+@pytest.mark.parametrize(
+    "text", ["secret words", "Grüße, 世界 \U0001f600", '"quoted"\nand broken', "\\u0001"]
+)
 def test_a_sealed_text_is_opened_to_what_it_was(text: str) -> None:
     texts = _texts(ada=b"k" * 32)
     stored = json.dumps({"note": texts.sealer("ada", b"k" * 32)(text), "title": text})

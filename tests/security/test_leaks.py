@@ -129,11 +129,6 @@ async def test_a_dump_holds_no_text_key_of_somebody_who_was_erased(
     assert ben["id"] in dump["events"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="PRODUCT BUG: erasure leaves the answers that are kept for retries, with the name and "
-    "address in them, in idempotency_keys (app/application/erasure.py)",
-)
 async def test_a_kept_answer_does_not_keep_what_was_erased(api: Api, owner: Connection) -> None:
     """Answers to retries are kept for a while, with all that they said."""
     ben = await api.person("Ben Ode")

@@ -83,6 +83,7 @@ _CONCERNS: Mapping[str, str] = {
     "reset_cycle": ORGANIZATION,
     "record_reflection": TEAM,
     "answer_survey": EVERYBODY,
+    "keep_checkpoint": EVERYBODY,
     "draft_objective": TEAM,
     "revise_objective": TEAM,
     "propose_objective": TEAM,

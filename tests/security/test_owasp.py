@@ -396,11 +396,6 @@ class TestApi6UnrestrictedAccessToSensitiveBusinessFlows:
         answers = {"answers": dict.fromkeys(ASKED, 5)}
         await api.refused("invalid-state", "POST", f"/cycles/{cycle['id']}/survey", answers)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="PRODUCT BUG: nothing keeps one person from answering a survey as often as they "
-        "like, and so from deciding its averages (app/domain/survey.py)",
-    )
     async def test_nobody_stuffs_a_survey(self, api: Api) -> None:
         person = await api.person()
         key = await api.key_for("read", "reflections:write", person_id=person["id"])
@@ -676,22 +671,10 @@ class TestApi10UnsafeConsumptionOfApis:
             assert time.monotonic() - began < 8
             assert len(provider.asked) == 1
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=RecursionError,
-        reason="PRODUCT BUG: a JWKS nested 90,000 deep is a RecursionError, which nobody catches: "
-        "every request with a token answers 500 (app/application/tokens.py, _NONSENSE)",
-    )
     async def test_nor_is_one_that_is_very_deep(self) -> None:
         with _answering(_sending(_DEEP)) as provider:
             assert await Tokens(provider.settings).identity(provider.token()) is None
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=TimeoutError,
-        reason="PRODUCT BUG: the provider's answer has no deadline as a whole, only between its "
-        "parts; meanwhile every request with a token waits (app/application/tokens.py, _refresh)",
-    )
     async def test_nor_is_one_that_comes_drop_by_drop(self) -> None:
         with _answering(_drops) as provider:
             asked = Tokens(provider.settings).identity(provider.token())

@@ -13,6 +13,7 @@ from app.application.evidence import NoSigningKey, keep_checkpoint
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
+from app.evidence.notes import SigningKey
 from app.queries import evidence
 from app.queries.evidence import (
     CheckpointsView,
@@ -66,18 +67,18 @@ async def list_checkpoints(organization_id: UUID, request: Request, read: ReadLe
     operation_id="keep_checkpoint",
     status_code=201,
     response_model=CheckpointView,
-    responses=declared(*ALWAYS, "no-signing-key"),
+    responses=declared(*ALWAYS, "too-large", "no-signing-key"),
 )
 async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Keep) -> Response:
     """Sign what the ledger is now, and keep it: `ledger:verify` holds the ledger to it.
 
     The ledger itself is not changed. A second one of the same size is the first.
     """
-    key = request.app.state.signing_key
-    if key is None:
-        raise NoSigningKey
+    key: SigningKey | None = request.app.state.signing_key
 
     async def work(unit: UnitOfWork) -> Answer:
+        if key is None:
+            raise NoSigningKey
         signed = await keep_checkpoint(unit.conn, organization_id, unit.position, key, unit.at)
         return Answer(201, checkpoint_view(signed).model_dump_json().encode())
 

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from app.api.dependencies import ReadState, Write, answer, creates
 from app.api.problems import READING, WRITES, declared
 from app.api.schemas import SurveyBody
+from app.application import surveys
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
@@ -85,12 +86,21 @@ async def get_survey(organization_id: UUID, cycle_id: UUID, read: ReadState) -> 
 async def answer_survey(
     organization_id: UUID, cycle_id: UUID, body: SurveyBody, write: AnswerIt
 ) -> Response:
-    """Answer for nobody in particular: the history does not say who did."""
+    """Answer for nobody in particular: the history does not say who did.
+
+    A person answers once for each cycle: that they took part is kept beside the ledger.
+    """
 
     async def work(unit: UnitOfWork) -> Answer:
         unit.meta = replace(unit.meta, actor="anonymous", correlation_id=uuid7())
-        command = AnswerSurvey(answer_id=uuid7(), cycle_id=cycle_id, answers=body.answers)
+        command = AnswerSurvey(
+            answer_id=uuid7(),
+            cycle_id=cycle_id,
+            answers=body.answers,
+            person_id=write.caller.person_id,
+        )
         await unit.execute(command)
+        await surveys.take_part(unit, cycle_id, write.caller.person_id)
         return await answer(unit, programme_health.survey, cycle_id, status=201)
 
     return await write(work)
