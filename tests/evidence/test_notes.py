@@ -18,7 +18,9 @@ GO_NOTE = (
     "ngotpRZb6KE6RyyBwJnAM=\n"
 )
 
-KEY = SigningKey.make("ledger.example.org/okr")
+KEY = SigningKey("ledger.example.org/okr", bytes(range(32)))
+IMPOSTOR = SigningKey(KEY.name, b"i" * 32)
+OTHER = SigningKey("another", b"o" * 32)
 CHECKPOINT = Checkpoint("ledger.example.org/okr/1", 927, b"\x07" * 32)
 NOTE = KEY.sign(CHECKPOINT.to_text())
 
@@ -54,8 +56,8 @@ def test_signatures_of_witnesses_are_left_alone() -> None:
         (CHECKPOINT.to_text(), "empty line and signatures"),
         (CHECKPOINT.to_text() + "\n", "empty line and signatures"),
         (NOTE.replace("— ", "- "), "no signature"),
-        (SigningKey.make(KEY.name).sign(CHECKPOINT.to_text()), "no signature by"),
-        (SigningKey.make("another").sign(CHECKPOINT.to_text()), "no signature by"),
+        (IMPOSTOR.sign(CHECKPOINT.to_text()), "no signature by"),
+        (OTHER.sign(CHECKPOINT.to_text()), "no signature by"),
     ],
 )
 def test_what_was_altered_does_not_open(note: str, saying: str) -> None:
