@@ -14,7 +14,6 @@ from uuid import UUID
 from app.application import replay
 from app.application.bundle import FORMAT, event_of
 from app.application.ledgers import Ledgers
-from app.domain.errors import Refusal
 from app.events import store
 from app.events.envelope import Recorded
 from app.events.store import Connection
@@ -24,8 +23,8 @@ from app.evidence.notes import Checkpoint, NotANote, text_of
 _AT_ONCE = 500
 
 
-class NotRestorable(Refusal):
-    """The bundle cannot be taken in; nothing of it was."""
+class NotRestorable(Exception):
+    """The bundle cannot be taken in, and nothing of it was; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,9 +93,10 @@ def _within(reader: Reader, name: str, size: int | None) -> int:
     return size
 
 
-async def inclusion(reader: Reader, position: int, size: int | None) -> InclusionView:
+async def inclusion(reader: Reader, asked: int | None, size: int | None) -> InclusionView:
     """Raises OutsideLedger."""
     upto = _within(reader, "size", size)
+    position = upto if asked is None else asked
     if position > upto:
         raise OutsideLedger(f"position must be at most {upto}.", pointer="position")
     leaves = await evidence.leaves(reader.conn, reader.org_id, upto)

@@ -29,7 +29,15 @@ LISTS = {
 """Where the ids are found that fill the parameter of a path."""
 PAGED = {path.partition("?")[0] for path in LISTS.values()}
 PAGED |= {"/deployment/decisions", "/coaches"}
-PAGED_WITHIN = ("/reflections", "/warnings", "/check-ins", "/readings", "/history", "/events")
+PAGED_WITHIN = (
+    "/reflections",
+    "/warnings",
+    "/check-ins",
+    "/readings",
+    "/history",
+    "/events",
+    "/timeline",
+)
 QUESTIONS = ("levels", "limits", "scoring", "kpis")
 NARROWED = (
     *LISTS.values(),
@@ -176,7 +184,7 @@ async def _bodies(api: Api, paths: Iterable[str], **asked: Any) -> dict[str, Jso
         bare, _, query = path.partition("?")
         narrowed = dict([query.split("=")] if query else [])
         size = {"page_size": 500} if bare in PAGED or bare.endswith(PAGED_WITHIN) else {}
-        if bare == "/calendar.ics":  # no JSON
+        if bare in ("/calendar.ics", "/ledger/checkpoint"):  # no JSON
             feed = await api.request("GET", bare, params=asked)
             bodies[path] = {"feed": feed.text, "status": feed.status_code}
             continue

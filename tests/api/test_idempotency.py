@@ -23,8 +23,9 @@ from tests.api.programme import (
     pointers,
 )
 
-# A secret is not kept, founding is outside organisations, and an import commits by itself.
-_TESTED_ALONE = {"issue_api_key", "found_organization", "import_document"}
+# A secret is not kept, founding is outside organisations, and an import or a stream commits by
+# itself.
+_TESTED_ALONE = {"issue_api_key", "found_organization", "import_document", "stream_check_ins"}
 _EVERYTHING = sorted(Scope)
 
 
@@ -126,6 +127,7 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/cycles/{cycle['id']}:open")
     metric = objective["key_results"][0]
     told = await twice(f"/key-results/{metric['id']}/check-ins", {"value": 150, "confidence": 0.5})
+    await twice("/check-ins:batch", {"items": [{"key_result_id": metric["id"], "value": 151}]})
     await twice(f"/check-ins/{told['id']}:retract", {"reason": "Of another report."})
     stuck = {
         "kind": "clarity",
@@ -171,6 +173,7 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     )
     finished = await api.cycle("reflecting")
     await twice(f"/cycles/{finished['id']}:close")
+    await twice("/ledger/checkpoints")
     await twice(f"/teams/{(await api.team())['id']}:disband")
     await twice(f"/people/{person['id']}:depart")
     await twice(f"/people/{person['id']}:erase")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.dependencies import Read, Write, digest_tag, reads, reads_now, runs
-from app.api.problems import ALWAYS, READING, declared
+from app.api.dependencies import Read, Write, creates, digest_tag, reads
+from app.api.problems import ALWAYS, READING, WRITES, declared
 from app.application.evidence import NoSigningKey, keep_checkpoint
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
@@ -25,8 +25,7 @@ from app.queries.evidence import (
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/ledger", tags=["history"])
 ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
-ReadLedger = Annotated[Read, reads_now(Scope.HISTORY_READ)]
-Keep = Annotated[Write, runs(Scope.HISTORY_READ)]
+Keep = Annotated[Write, creates(Scope.HISTORY_READ)]
 Size = Annotated[int | None, Query(ge=1, le=2**62, description="A size; without it, all there is.")]
 
 
@@ -55,9 +54,9 @@ async def get_checkpoint(organization_id: UUID, request: Request, read: ReadHist
     "/checkpoints",
     operation_id="list_checkpoints",
     response_model=CheckpointsView,
-    responses=declared(*ALWAYS),
+    responses=READING,
 )
-async def list_checkpoints(organization_id: UUID, request: Request, read: ReadLedger) -> Response:
+async def list_checkpoints(organization_id: UUID, request: Request, read: ReadHistory) -> Response:
     """The checkpoints that were kept here, and the key that verifies them."""
     return await read(evidence.checkpoints, request.app.state.signing_key)
 
@@ -67,7 +66,7 @@ async def list_checkpoints(organization_id: UUID, request: Request, read: ReadLe
     operation_id="keep_checkpoint",
     status_code=201,
     response_model=CheckpointView,
-    responses=declared(*ALWAYS, "too-large", "no-signing-key"),
+    responses=declared(*WRITES, "no-signing-key"),
 )
 async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Keep) -> Response:
     """Sign what the ledger is now, and keep it: `ledger:verify` holds the ledger to it.
@@ -89,12 +88,14 @@ async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Ke
     "/proofs/inclusion",
     operation_id="prove_inclusion",
     response_model=InclusionView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def prove_inclusion(
     organization_id: UUID,
-    read: ReadLedger,
-    position: Annotated[int, Query(ge=1, le=2**62, description="The event's position.")],
+    read: ReadHistory,
+    position: Annotated[
+        int | None, Query(ge=1, le=2**62, description="The event's; without it, the last one's.")
+    ] = None,
     size: Size = None,
 ) -> Response:
     """The hashes that lead from one event to the root of a checkpoint."""
@@ -105,12 +106,12 @@ async def prove_inclusion(
     "/proofs/consistency",
     operation_id="prove_consistency",
     response_model=ConsistencyView,
-    responses=declared(*ALWAYS, "outside-ledger"),
+    responses=READING,
 )
 async def prove_consistency(
     organization_id: UUID,
-    read: ReadLedger,
-    earlier: Annotated[int, Query(alias="from", ge=1, le=2**62, description="A size before.")],
+    read: ReadHistory,
+    earlier: Annotated[int, Query(alias="from", ge=1, le=2**62, description="A size before.")] = 1,
     to: Size = None,
 ) -> Response:
     """The hashes that show one checkpoint to have grown out of an earlier one."""
