@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from functools import partial
@@ -17,15 +18,21 @@ from uuid import UUID
 import typer
 import uvicorn
 from pydantic import ValidationError
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
 from app import __version__, demo, migrate
+from app.api.streams import Streams
 from app.application import replay
-from app.application.import_document import DocumentInvalid, parse
+from app.application.import_csv_table import CsvInvalid
+from app.application.import_document import DocumentInvalid
 from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers
+from app.application.restore import NotRestorable
 from app.audit import NotABundle
+from app.cli_check_in import CannotCheckIn, check_in
+from app.cli_csv import ExampleMapping, Mapping, ShowDocument, complain_of, documents_of, show
 from app.cli_evidence import evidence
 from app.config import Settings
 from app.database import DatabaseUnfit
@@ -60,6 +67,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(evidence)
+app.add_typer(check_in)
 
 
 def main() -> None:
@@ -71,17 +79,22 @@ def main() -> None:
             name = name if name == "DATABASE_URL" else f"OKR_{name}"
             complain(f"{name}: {one['msg']}")
         sys.exit(1)
+    except CsvInvalid as invalid_csv:
+        complain_of(invalid_csv)
+        sys.exit(1)
     except DocumentInvalid as invalid_document:
         for one in invalid_document.facts["errors"][:20]:  # type: ignore[index]
             complain(f"{one['pointer'] or 'the document'}: {one['detail']}")
         sys.exit(1)
     except (
+        CannotCheckIn,
         CannotServe,
         DatabaseUnfit,
         EmbeddedPostgresError,
         FileUnreadable,
         NotABundle,
         NotANote,
+        NotRestorable,
         Refusal,
         SigningKeyUnfit,
         store.LedgerMissing,
@@ -123,8 +136,9 @@ def serve(
                 soft_wrap=True,
             )
         console.print(f"Documentation: {base}/docs", soft_wrap=True)
+        served = create_app(settings)
         config = uvicorn.Config(
-            create_app(settings),
+            served,
             http=_connections(settings),
             # Every request has its line already, with less in it: see app/logs.py.
             log_config=None,
@@ -137,7 +151,19 @@ def serve(
         )
         # Whoever connects from here on waits for the server, and is not turned away.
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            _Server(config, served.state.streams).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """One that ends the event streams when it is told to go: by themselves they never would."""
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._streams.close()
+        await super().shutdown(sockets)
 
 
 def _connections(settings: Settings) -> Any:
@@ -203,44 +229,59 @@ def _show_key(key: str | None) -> None:
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="An import document; see docs/import.md.")],
+    file: Annotated[Path, typer.Argument(help="An import document, or CSV; see docs/import.md.")],
     organization: Annotated[
         UUID | None, typer.Option(help="Import to this organisation; else to the source's own.")
     ] = None,
+    mapping: Mapping = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen; record nothing.")] = False,
+    show_document: ShowDocument = False,
+    example_mapping: ExampleMapping = False,
 ) -> None:
-    """Import owners, objectives, key results and scores from a JSON document. Repeatable."""
-    try:
-        document = parse(file.read_bytes())
-    except OSError as error:
-        raise FileUnreadable(f"{file} cannot be read: {error.strerror}.") from error
+    """Import owners, objectives, key results and scores from JSON, or from CSV. Repeatable."""
+    documents = documents_of(file, mapping)
+    if show_document:
+        show(documents)
+        return
 
-    async def work(ledgers: Ledgers, here: Place) -> tuple[UUID, ImportReport]:
-        known = organization or await organization_of(ledgers, document, await here.organizations())
+    async def work(ledgers: Ledgers, here: Place) -> tuple[UUID, list[ImportReport]]:
+        # All documents of a file are of one source.
+        source, among = documents[0], await here.organizations()
+        known = organization or await organization_of(ledgers, source, among)
         org_id = known or uuid7()
-        with progress_bar() as progress:
-            tasks: dict[str, Any] = {}
+        reports: list[ImportReport] = []
+        for document in documents:
+            with progress_bar() as progress:
+                report = await run_import(
+                    ledgers,
+                    org_id,
+                    document,
+                    meta=meta("import"),
+                    # A dry run founds nothing that the next document could go on from.
+                    founding=known is None and (dry_run or not reports),
+                    dry_run=dry_run,
+                    progress=_shown_in(progress),
+                )
+            reports.append(report)
+        return org_id, reports
 
-            def told(kind: str, done: int, total: int) -> None:
-                if kind not in tasks:
-                    tasks[kind] = progress.add_task(kind, total=total)
-                progress.update(tasks[kind], completed=done)
-
-            report = await run_import(
-                ledgers,
-                org_id,
-                document,
-                meta=meta("import"),
-                founding=known is None,
-                dry_run=dry_run,
-                progress=told,
-            )
-        return org_id, report
-
-    org_id, report = with_ledgers(work)
-    _print_report(org_id, report)
-    if any(count.refused for count in report.counts.values()):
+    org_id, reports = with_ledgers(work)
+    for report in reports:
+        _print_report(org_id, report)
+    if any(count.refused for report in reports for count in report.counts.values()):
         sys.exit(2)
+
+
+def _shown_in(progress: Progress) -> Callable[[str, int, int], None]:
+    """What shows how far an import is, a bar for each kind of item."""
+    tasks: dict[str, TaskID] = {}
+
+    def told(kind: str, done: int, total: int) -> None:
+        if kind not in tasks:
+            tasks[kind] = progress.add_task(kind, total=total)
+        progress.update(tasks[kind], completed=done)
+
+    return told
 
 
 def _print_report(org_id: UUID, report: ImportReport) -> None:

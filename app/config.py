@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     max_wait: float = Field(default=2.0, gt=0, le=60)
     """Seconds that one may wait; then it is refused."""
 
+    max_streams: int = Field(default=100, ge=0, le=10_000)
+    """Event streams that one process has open at once."""
+    max_streams_per_caller: int = Field(default=10, ge=1, le=10_000)
+    """Of these, those of one credential."""
+    stream_heartbeat: float = Field(default=15.0, gt=0, le=300)
+    """Seconds after which an event stream that has nothing to tell says that it is there."""
+    stream_stall: float = Field(default=30.0, gt=0, le=300)
+    """Seconds that the reader of an event stream may take nothing; then it is closed."""
+
     max_body_bytes: int = Field(default=2_000_000, ge=1_000)
     max_import_bytes: int = Field(default=20_000_000, ge=1_000)
     max_url_bytes: int = Field(default=8_192, ge=1_000)

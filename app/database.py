@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -22,6 +22,15 @@ CLOSE_SECONDS = 2
 """For connections that are in use when a pool is closed; then they are cut."""
 _CONNECT_SECONDS = 10
 _NEXT_HOST_SECONDS = 1
+_SPEAKS = {
+    "role": APPLICATION_ROLE,
+    "timezone": "UTC",
+    # A client whose machine is gone says no word of it.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -59,18 +68,12 @@ async def open_pool(
             connection_class=Link,
             reset=_reset,
             server_settings={
-                "role": APPLICATION_ROLE,
+                **_SPEAKS,
                 "application_name": "okr-ledger",
-                "timezone": "UTC",
                 # Later than this end gives up: it says more of why.
                 "statement_timeout": _milliseconds(command_timeout + 5),
                 "lock_timeout": _milliseconds(lock_timeout),
                 "idle_in_transaction_session_timeout": _milliseconds(idle_timeout),
-                # A client whose machine is gone says no word of it.
-                "tcp_keepalives_idle": "10",
-                "tcp_keepalives_interval": "5",
-                "tcp_keepalives_count": "3",
-                "tcp_user_timeout": "20000",
             },
         )
     except asyncpg.InvalidParameterValueError as missing:
@@ -85,6 +88,22 @@ async def open_pool(
         ) from denied
     except _UNREACHABLE as down:
         raise _unreachable(down) from down
+
+
+def listeners(url: str) -> Callable[[], Awaitable[Connection]]:
+    """What makes a connection beside the pool's, for one that listens; as the same role.
+
+    It raises what the driver does. No statement takes longer than 5 seconds.
+    """
+    hosts = _Hosts(url)
+    settings = {**_SPEAKS, "application_name": "okr-ledger feed"}
+
+    async def connect() -> Connection:
+        return await hosts.connect(
+            url, command_timeout=5.0, connection_class=Link, server_settings=settings
+        )
+
+    return connect
 
 
 @asynccontextmanager

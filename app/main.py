@@ -18,7 +18,9 @@ from app.api.middleware import Bounds, Cors, Envelope, Failures
 from app.api.routes import (
     access,
     alignments,
+    batches,
     blockers,
+    csv_imports,
     cycles,
     dependencies,
     deployment,
@@ -28,6 +30,7 @@ from app.api.routes import (
     key_results,
     kpis,
     lineage,
+    mine,
     objectives,
     operations,
     organizations,
@@ -37,13 +40,16 @@ from app.api.routes import (
     reviews,
     roles,
     teams,
+    timelines,
     training,
 )
+from app.api.streams import Streams
+from app.application.bell import Bell
 from app.application.keys import Keys
 from app.application.ledgers import Ledgers
 from app.application.tokens import Tokens
 from app.config import Settings
-from app.database import checked_pool
+from app.database import checked_pool, listeners
 from app.signing import signing_key
 
 ROUTERS = (
@@ -51,6 +57,7 @@ ROUTERS = (
     deployment.router,
     people.router,
     roles.router,
+    mine.router,
     teams.router,
     training.workshops,
     training.coaches,
@@ -62,6 +69,7 @@ ROUTERS = (
     quality.router,
     key_results.router,
     key_results.check_ins,
+    batches.router,
     kpis.router,
     alignments.router,
     dependencies.router,
@@ -70,8 +78,10 @@ ROUTERS = (
     reviews.router,
     reviews.organization,
     history.router,
+    timelines.router,
     evidence.router,
     imports.router,
+    csv_imports.router,
     access.router,
     operations.router,
 )
@@ -99,11 +109,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "idle_timeout": settings.request_timeout + 1,
         }
         async with checked_pool(settings, **options) as pool:
-            app.state.ledgers = Ledgers(pool)
+            bell = app.state.bell = Bell(listeners(str(settings.database_url)))
+            app.state.ledgers = Ledgers(pool, grown=bell.ring)
             app.state.keys = Keys(pool)
             app.state.tokens = Tokens(settings)
             app.state.signing_key = signing_key(settings)
-            yield
+            async with bell.ringing():
+                yield
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -123,6 +135,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.limits = Limits(settings)
     app.state.lanes = Lanes(settings)
+    app.state.streams = Streams(settings)
     app.state.metrics = Metrics(lambda: getattr(app.state, "keys", None) and app.state.ledgers.pool)
     problems.install(app)
     # From the inside out: the last one added is the first to see a request.

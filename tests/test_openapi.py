@@ -13,8 +13,10 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.api.openapi import EXAMPLES
 from app.api.problems import KINDS
 from app.publish import FOLDER, published
+from tests.answers import schemas
 from tests.api.programme import ROUTES, UNKNOWN, Api, Json, Stage, each_of, method_of
 
 _PUBLISHED = published()
@@ -66,6 +68,7 @@ def _references(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
         if isinstance(part.get("$ref"), str):
             yield part["$ref"]
+        yield from part.get("discriminator", {}).get("mapping", {}).values()
         for value in part.values():
             yield from _references(value)
     elif isinstance(part, list):
@@ -76,10 +79,10 @@ def _references(part: Any) -> Iterator[str]:
 def test_every_reference_resolves_and_every_schema_is_referred_to() -> None:
     found = Counter(_references(_DOCUMENT))
     assert found
-    for reference in found:
-        assert reference.startswith("#/components/schemas/")
-        assert reference.rpartition("/")[2] in _SCHEMAS, reference
-    assert {f"#/components/schemas/{name}" for name in _SCHEMAS} == set(found)
+    parts = _DOCUMENT["components"]
+    assert set(found) == {
+        f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in parts[kind]
+    }
 
 
 @pytest.mark.parametrize("name", sorted(_SCHEMAS))
@@ -98,8 +101,10 @@ def test_operation_ids_are_unique() -> None:
 @_each
 def test_every_operation_says_what_it_is(name: str) -> None:
     operation = _OPERATIONS[name]
+    assert set(operation["tags"]) <= {tag["name"] for tag in _DOCUMENT["tags"]}
     assert operation["tags"]
-    assert operation.get("summary") or operation.get("description")
+    assert operation["summary"]
+    assert operation["description"]
 
 
 @_each
@@ -125,9 +130,27 @@ def test_every_body_has_an_example_that_fits_its_schema(name: str) -> None:
         assert not _validator(schema).is_valid({**example, "no such member": 1})
 
 
+_ANSWERS = schemas(_DOCUMENT)
+
+
+def test_every_operation_that_answers_json_shows_a_real_answer() -> None:
+    kept = json.loads(EXAMPLES.read_text())
+    assert kept.keys() == _ANSWERS.keys(), "see tests/answers.py"
+    for name in kept:
+        responses = _OPERATIONS[name]["responses"]
+        (shown,) = (responses[status] for status in ("200", "201") if status in responses)
+        assert shown["content"]["application/json"]["example"] == kept[name]
+
+
+@pytest.mark.parametrize("name", sorted(_ANSWERS))
+def test_an_answer_that_is_shown_fits_its_schema(name: str) -> None:
+    _validator(_ANSWERS[name]).validate(json.loads(EXAMPLES.read_text())[name])
+
+
 def test_every_write_but_a_command_without_terms_has_a_body() -> None:
     writes = {str(route.operation_id) for route in ROUTES if route.dependant.body_params} | {
-        "import_document"
+        "import_document",
+        "stream_check_ins",
     }
     assert set(_BODIES) == writes
 
@@ -178,13 +201,17 @@ def _assert_declared(route: APIRoute, answer: httpx.Response) -> None:
     responses = _OPERATIONS[str(route.operation_id)]["responses"]
     status = str(answer.status_code)
     assert status in responses, f"{route.operation_id} answers {status}: {answer.text}"
+    for header in _DOCUMENT["components"]["headers"]:
+        if header in answer.headers and "security" in _OPERATIONS[str(route.operation_id)]:
+            assert header in responses[status]["headers"], f"{route.operation_id}: {header}"
     content = responses[status].get("content")
     if content is None:
         assert answer.content == b""
         return
-    ((media_type, described),) = content.items()
-    assert answer.headers["Content-Type"] == media_type
-    is_text = media_type.startswith("text/")
+    media_type = answer.headers["Content-Type"].partition(";")[0]
+    assert media_type in content, f"{route.operation_id} answers {media_type}"
+    described = content[media_type]
+    is_text = not media_type.endswith("json") or media_type.endswith("ndjson")
     _validator(described["schema"]).validate(answer.text if is_text else answer.json())
 
 

@@ -468,6 +468,106 @@ async def test_every_progress_that_is_shown_is_what_plain_counting_gives(
     assert late == 1, "one reading was found in the logs, later than the next one was told"
 
 
+# Over time --------------------------------------------------------------------------------
+
+
+def _course(one: KeyResult, until: datetime | None = None) -> list[tuple[datetime, Any, Fraction]]:
+    """Moment, reading, and the progress by all readings up to it, of what counts."""
+    told = sorted(
+        (datetime.fromisoformat(said["at"]), said["value"])
+        for said in one.said.values()
+        if said.get("value") is not None
+    )
+    return [
+        (at, value, round(_reached(one.measure, told[: number + 1]), 4))
+        for number, (at, value) in enumerate(told)
+        if until is None or at <= until
+    ]
+
+
+def _reached(measure: Json, told: list[tuple[datetime, Any]]) -> Fraction:
+    if measure["kind"] == "threshold" and told[0][0] == told[-1][0]:
+        return Fraction(sum(value >= measure["limit"] for _, value in told), len(told))
+    return _progress(measure, told, told[-1][0])
+
+
+def _mean(parts: dict[str, tuple[Fraction, Fraction]]) -> Fraction:
+    """Of figures and weights."""
+    total = sum((weight for _, weight in parts.values()), Fraction(0))
+    return round(sum((f * weight for f, weight in parts.values()), Fraction(0)) / total, 4)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_every_point_of_every_series_is_what_plain_counting_gives(
+    years: dict[str, Seen], system: str
+) -> None:
+    seen = years[system]
+    steps: dict[str, list[tuple[datetime, str, Fraction]]] = defaultdict(list)
+    for id, one in seen.fold.key_results.items():
+        shown = await seen.get(f"/key-results/{id}/series")
+        assert [
+            (datetime.fromisoformat(point["at"]), point["value"], _exact(point["progress"]))
+            for point in shown["points"]
+            if point["value"] is not None
+        ] == _course(one)
+        assert {point["check_in_id"] for point in shown["points"]} == set(one.said)
+        assert (shown["points_found"], shown["sampled"]) == (len(one.said), False)
+        for point in shown["points"]:
+            said = one.said[point["check_in_id"]]
+            assert [point[name] for name in ("confidence", "health")] == [
+                said.get(name) for name in ("confidence", "health")
+            ]
+        if one.measure["kind"] == "metric":
+            starts, ends = (seen.fold.cycles[one.cycle][name] for name in ("starts_on", "ends_on"))
+            assert [
+                (point["at"][:10], point["value"], point["progress"]) for point in shown["ideal"]
+            ] == [(starts, one.measure["baseline"], 0), (ends, one.measure["target"], 1)]
+        steps[one.objective] += [(at, id, reached) for at, _, reached in _course(one)]
+
+    for objective, taken in steps.items():
+        shown = await seen.get(f"/objectives/{objective}/series")
+        # Of one moment, the order is that of recording.
+        moments = sorted({at for at, _, _ in taken})
+        last = {datetime.fromisoformat(point["at"]): point for point in shown["points"]}
+        parts = [one for one in seen.fold.key_results.values() if one.objective == objective]
+        assert shown["points_found"] == sum(len(one.said) for one in parts)
+        stood: dict[str, tuple[Fraction, Fraction]] = {}
+        for moment in moments:
+            for at, id, reached in taken:
+                if at == moment:
+                    stood[id] = (reached, seen.fold.key_results[id].weight)
+            assert _exact(last[moment]["progress"]) == _mean(stood)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_what_was_true_in_the_middle_of_a_quarter_is_what_plain_counting_gives(
+    years: dict[str, Seen], system: str
+) -> None:
+    seen = years[system]
+    cycle = seen.year.cycles[2]
+    for moment in ("2025-05-01T00:00:00+00:00", "2025-06-10T12:00:00+00:00"):
+        until = datetime.fromisoformat(moment)
+        then = await seen.get(f"/cycles/{cycle}/tree?effective_at={moment[:19]}Z")
+        shown = {part["id"]: part for root in then["roots"] for part in root["key_results"]}
+        mine = seen.fold.parts(cycle)
+        assert set(shown) == set(mine)
+        stood = {}
+        for id, one in mine.items():
+            course = _course(one, until)
+            assert _exact(shown[id]["progress"]) == (course[-1][2] if course else None)
+            assert shown[id]["value"] == (course[-1][1] if course else None)
+            assert shown[id]["score"] is None
+            if course:
+                stood[id] = (course[-1][2], one.weight)
+            listed = await seen.get(
+                f"/key-results/{id}/check-ins?effective_at={moment[:19]}Z&page_size=500"
+            )
+            assert {one["id"] for one in listed["items"]} == {
+                id for id, said in one.said.items() if datetime.fromisoformat(said["at"]) <= until
+            }
+        assert _exact(then["summary"]["progress"]) == _mean(stood)
+
+
 # KPIs and dependencies --------------------------------------------------------------------
 
 

@@ -24,12 +24,19 @@ _ALWAYS_LET_IN = ("/health/live", "/health/ready", "/metrics")
 _LONG_STATEMENTS = ("/ledger:verify", ":erase")
 _MANY_STATEMENTS = (
     "/imports",
+    "/imports/csv",
+    "/check-ins:batch",
     # Of what is signed or proved, every leaf may have to be read.
     "/checkpoint",
     "/checkpoints",
     "/proofs/inclusion",
     "/proofs/consistency",
+    "/diff",
+    "/timeline",
 )
+_INTO_THE_PAST = (b"as_of", b"effective_at")
+# As long as the client goes on: each of its transactions is long work of its own.
+_STREAMS = ("/check-ins:stream",)
 _BODY_AT_ONCE_SECONDS = 0.05
 _READ_ON_BYTES = 65_536
 
@@ -99,6 +106,8 @@ class Lanes:
         waiting, seconds = settings.max_waiting, settings.max_wait
         self.ordinary = Lane(settings.max_at_work, waiting, seconds)
         self.long = Lane(max(1, settings.pool_size // 2), waiting, seconds)
+        # Of streams, which are held open: they do their work in places of the long lane.
+        self.streams = Lane(settings.max_at_work, waiting, seconds)
 
 
 class Admission:
@@ -119,18 +128,33 @@ class Admission:
             await self.app(scope, receive, send)
             return
         path, seconds = scope["path"], self._settings.request_timeout
+        if path.endswith(_STREAMS):
+            await self._streaming(scope, receive, send)
+            return
         work = Work(seconds)
         lane: Lane | None = self._lanes.ordinary
         if path in _ALWAYS_LET_IN:
             lane = None
         elif path.endswith(_LONG_STATEMENTS):
             work = Work(None, is_long=True)
-        elif path.endswith(_MANY_STATEMENTS) or b"as_of" in scope["query_string"]:
-            # A look into the past replays all that came before it.
+        elif path.endswith(_MANY_STATEMENTS) or _asks_for_much(scope):
             work = Work(seconds, is_long=True)
         if work.is_long:
             lane = self._lanes.long
         await self._held(scope, receive, send, work, _Place(lane))
+
+    async def _streaming(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """No deadline for the whole: whoever answers bounds each transaction and each pause."""
+        held = work_at_hand.set(Work(self._settings.request_timeout))
+        place = _Place(self._lanes.streams)
+        try:
+            await place.take()
+            await self.app(scope, receive, send)
+        except Overloaded:
+            await _overloaded(scope)(scope, receive, send)
+        finally:
+            place.give_back()
+            work_at_hand.reset(held)
 
     async def _held(
         self, scope: Scope, receive: Receive, send: Send, work: Work, place: _Place
@@ -147,6 +171,7 @@ class Admission:
                 started = True
                 deadline.reschedule(None)
                 place.give_back()
+                place.lane = None
             await send(message)
 
         async def receiving() -> Message:
@@ -198,6 +223,14 @@ class Admission:
             return message
         finally:
             coming.cancel()
+
+
+def _asks_for_much(scope: Scope) -> bool:
+    """A look into the past replays all that came before it; a sheet has all pages of a list."""
+    query: bytes = scope["query_string"]
+    if any(name in query for name in _INTO_THE_PAST):
+        return True
+    return b"format=csv" in query or "text/csv" in Headers(scope=scope).get("accept", "").lower()
 
 
 _TOLD = "There are more requests than the server can take at the moment. Nothing was recorded."

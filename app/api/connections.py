@@ -50,6 +50,11 @@ class Connection(HttpToolsProtocol):
                     else ("headers-too-large", "The headers are too large.")
                 )
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        # For an answer that nobody takes: to close in order would wait for them.
+        self.scope["hang_up"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_waiting()

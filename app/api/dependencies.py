@@ -71,11 +71,20 @@ async def _caller(
     return caller
 
 
-async def _known(request: Request, presented: str) -> Caller | None:
+async def caller_still(request: Request) -> Caller:
+    """Who asks, looked up anew, for what goes on for long. Raises ApiProblem."""
+    presented = await bearer(request)
+    caller = presented and await _known(request, presented.credentials, afresh=True)
+    if not caller:
+        raise ApiProblem("unauthenticated", "The key is not valid any more.")
+    return caller
+
+
+async def _known(request: Request, presented: str, *, afresh: bool = False) -> Caller | None:
     """Who presents a key, or a token of the provider that is configured."""
     keys: Keys = request.app.state.keys
     tokens: Tokens = request.app.state.tokens
-    caller = await keys.caller(presented)
+    caller = await keys.caller(presented, afresh=afresh)
     if caller is not None or (identity := await tokens.identity(presented)) is None:
         return caller
     try:
@@ -140,38 +149,47 @@ def expected_version(if_match: str | None) -> int | None:
 _moment = TypeAdapter(Moment)
 
 
-def moment_asked(as_of: str | None) -> int | datetime | None:
+def moment_asked(as_of: str | None, pointer: str = "as_of") -> int | datetime | None:
     """A ledger position, or a moment."""
     if as_of is None:
         return None
     if re.fullmatch(r"[0-9]{1,18}", as_of):
         return int(as_of)
+    return _moment_of(as_of, pointer, "a ledger position, or an RFC 3339 moment with a time zone")
+
+
+def _moment_of(stated: str, pointer: str, wanted: str) -> datetime:
     try:
         # In a query string a plus sign reads as a space.
-        return _moment.validate_python(as_of.replace(" ", "+"))
+        return _moment.validate_python(stated.replace(" ", "+"))
     except ValidationError as error:
-        raise ApiProblem(
-            "invalid",
-            "as_of must be a ledger position, or an RFC 3339 moment with a time zone.",
-            pointer="as_of",
-        ) from error
+        raise ApiProblem("invalid", f"{pointer} must be {wanted}.", pointer=pointer) from error
 
 
+PointInTime = Annotated[
+    str | None,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
 AsOf = Annotated[
-    Annotated[
-        str | None,
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
-                    {"type": "string", "format": "date-time"},
-                ]
-            }
-        ),
-    ],
+    PointInTime,
     Query(
         description="Look back: a ledger position, or an RFC 3339 moment of recording.",
         examples=["42"],
+    ),
+]
+EffectiveAt = Annotated[
+    Annotated[str | None, WithJsonSchema({"type": "string", "format": "date-time"})],
+    Query(
+        description="What was true at this moment, as it is known now, or was known `as_of`: "
+        "check-ins that occurred later do not count, nor what was recorded later of how it ended.",
+        examples=["2026-02-15T12:00:00Z"],
     ),
 ]
 
@@ -207,6 +225,7 @@ class Read:
     scope: Scope
     as_of: int | datetime | None = None
     if_none_match: str | None = None
+    effective_at: datetime | None = None
 
     async def __call__(
         self, query: Callable[..., Awaitable[View]], *arguments: Any, **options: Any
@@ -218,7 +237,7 @@ class Read:
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
         """One consistent view, for this caller. Raises NotFound, OutsideLedger, OutOfReach."""
-        async with self.ledgers.read(self.org_id, self.as_of) as reader:
+        async with self.ledgers.read(self.org_id, self.as_of, self.effective_at) as reader:
             if self.scope != Scope.READ:
                 grants = await grants_of(reader.present, self.caller)
                 Leave(self.caller, self.scope, grants).require_scope()
@@ -293,6 +312,36 @@ def reads(scope: Scope) -> Any:
     return Depends(dependency)
 
 
+def reads_then(scope: Scope) -> Any:
+    """Like `reads`, for what can be shown of a moment that occurred."""
+
+    async def dependency(read: Read = reads(scope), effective_at: EffectiveAt = None) -> Read:
+        if effective_at is None:
+            return read
+        moment = _moment_of(effective_at, "effective_at", "an RFC 3339 moment with a time zone")
+        return replace(read, effective_at=moment)
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+def reads_between(scope: Scope) -> Any:
+    """Like `reads`, for what states its own points in time."""
+
+    async def dependency(
+        request: Request,
+        organization_id: UUID,
+        caller: AnyCaller,
+        if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
+    ) -> Read:
+        permit(caller, scope, organization_id)
+        ledgers = request.app.state.ledgers
+        return Read(ledgers, organization_id, caller, scope, None, if_none_match)
+
+    dependency.scope = scope  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
 def reads_now(scope: Scope) -> Any:
     """Like `reads`, for what has no past."""
 
@@ -305,6 +354,7 @@ def reads_now(scope: Scope) -> Any:
 
 
 ReadState = Annotated[Read, reads(Scope.READ)]
+ReadThen = Annotated[Read, reads_then(Scope.READ)]
 
 
 # Writing ----------------------------------------------------------------------------------

@@ -5,23 +5,35 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import StringConstraints
 from sqlmodel import SQLModel
 
-from app.api.dependencies import Read, reads
-from app.api.problems import ApiProblem
+from app.api.dependencies import Read, reads, reads_then
+from app.api.exports import MEDIA_TYPE as CSV
+from app.api.exports import Sheet, is_wanted
+from app.api.problems import LISTING, ApiProblem
 from app.application.ledgers import Reader
 from app.domain.access import Scope
+from app.queries.choice import Key, ordered
 from app.queries.views import Page, View
 
 T = TypeVar("T")
 R = TypeVar("R", bound=SQLModel)
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 500
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""What is looked for in titles, whatever the case."""
+
+_KEYS = (str, int, float, type(None))
+_KEY_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +43,20 @@ class Paging:
     request: Request
     after: int
     size: int
+    key: Key = None
+
+    def token(self, after: int, *key: Key) -> str:
+        """What leads to what follows a position; in a sorted list, to what follows a key, too."""
+        content = [after, _query_of(self.request), *key]
+        token = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        return base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
 
     def page(self, rows: list[T], position: Callable[[T], int]) -> tuple[list[T], str | None]:
         """The page's rows, of up to one more than fit, and the token of the next page."""
         if len(rows) <= self.size:
             return rows, None
         shown = rows[: self.size]
-        token = json.dumps([position(shown[-1]), _query_of(self.request)], separators=(",", ":"))
-        return shown, base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+        return shown, self.token(position(shown[-1]))
 
     def link(self, token: str) -> str:
         following = self.request.url.include_query_params(page_token=token)
@@ -50,7 +68,7 @@ def _query_of(request: Request) -> str:
     kept = sorted(
         (k, v)
         for k, v in request.query_params.multi_items()
-        if k not in ("page_token", "page_size")
+        if k not in ("page_token", "page_size", "format")
     )
     content = json.dumps([request.url.path, kept])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -63,25 +81,121 @@ async def _paging(
     ] = DEFAULT_PAGE,
     page_token: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Paging:
-    after = 0
+    after, key = 0, list[Key]()
     if page_token is not None:
         try:
             padded = page_token + "=" * (-len(page_token) % 4)
-            after, of_query = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+            after, of_query, *key = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
             fits = of_query == _query_of(request) and isinstance(after, int) and 0 <= after < 2**62
+            fits = fits and len(key) <= 1 and all(isinstance(one, _KEYS) for one in key)
         except (ValueError, TypeError, RecursionError):
             fits = False
         if not fits:
-            raise ApiProblem(
-                "page-token",
-                "page_token belongs to another query, or is no token.",
-                pointer="page_token",
-            )
-    return Paging(request, after, min(page_size, LARGEST_PAGE))
+            raise _misfit()
+    return Paging(request, after, min(page_size, LARGEST_PAGE), *key)
+
+
+def _misfit() -> ApiProblem:
+    told = "page_token belongs to another query, or is no token."
+    return ApiProblem("page-token", told, pointer="page_token")
+
+
+# What is listed ---------------------------------------------------------------------------
 
 
 Show = Callable[[Reader, list[T]], Awaitable[Sequence[View]]]
 """Makes views of a page's rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a table's rows is listed, beyond what its columns equal, and in which order.
+
+    `rows` leaves out rows, `views` what their views do not fit. By `key` views are sorted; equals
+    stay in the order of the ledger, and what has no key comes last.
+    """
+
+    rows: Callable[[Reader, list[Any]], Awaitable[list[Any]]] | None = None
+    views: Callable[[Any], bool] | None = None
+    key: Callable[[Any], Key] | None = None
+    downwards: bool = False
+
+    def key_of(self, view: View) -> Key:
+        found = self.key(view) if self.key else None
+        # It has to fit into a token.
+        return found[:_KEY_LENGTH] if isinstance(found, str) else found
+
+    def follows(self, one: _Place, paging: Paging) -> bool:
+        """Whether something comes after the page before. Raises ApiProblem for a forged token."""
+        key, last = one.key, paging.key
+        if (key is None) != (last is None):
+            return key is None
+        if key is None or key == last:
+            return one.position > paging.after
+        try:
+            return (key > last) != self.downwards  # type: ignore[operator]
+        except TypeError:
+            raise _misfit() from None
+
+
+ALL = Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a list something stands."""
+
+    position: int
+    key: Key = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The rows of a table that are listed, with their views, some at a time."""
+
+    reader: Reader
+    table: type[Any]
+    show: Show[Any]
+    stated: dict[str, Any]
+    choice: Choice
+
+    async def following(self, paging: Paging, size: int) -> AsyncGenerator[list[_Listed], None]:
+        if self.choice.key is None:
+            async for listed in self._in_order(paging.after, size):
+                yield listed
+            return
+        places: list[_Place] = []
+        async for listed in self._in_order(0, LARGEST_PAGE):
+            places += [place for place, _ in listed]
+        places = ordered(places, lambda one: one.key, downwards=self.choice.downwards)
+        if paging.after:
+            places = [one for one in places if self.choice.follows(one, paging)]
+        for begin in range(0, len(places), size):
+            here = places[begin : begin + size]
+            rows = await self.reader.rows.select(
+                self.table, {"position": [one.position for one in here]}
+            )
+            views = await self.show(self.reader, rows)
+            found = {row.position: view for row, view in zip(rows, views, strict=True)}
+            yield [(one, found[one.position]) for one in here]
+
+    async def _in_order(self, after: int, size: int) -> AsyncGenerator[list[_Listed], None]:
+        choice = self.choice
+        while True:
+            found = await self.reader.rows.select(self.table, self.stated, after=after, limit=size)
+            rows = found if choice.rows is None else await choice.rows(self.reader, found)
+            views = await self.show(self.reader, rows)
+            yield [
+                (_Place(row.position, choice.key_of(view)), view)
+                for row, view in zip(rows, views, strict=True)
+                if choice.views is None or choice.views(view)
+            ]
+            if len(found) < size:
+                return
+            after = found[-1].position
+
+
+_Listed = tuple[_Place, View]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +204,8 @@ class Listing:
 
     read: Read
     paging: Paging
+    exports: bool = False
+    as_csv: bool = False
 
     async def __call__(
         self,
@@ -112,20 +228,67 @@ class Listing:
         show: Show[R],
         *,
         within: Callable[[Reader], Awaitable[object]] | None = None,
+        narrow: Callable[[Reader], Awaitable[Mapping[str, Any]]] | None = None,
+        choice: Choice = ALL,
         **where: Any,
     ) -> Response:
         """Rows of a table whose columns equal what is stated; None does not matter.
 
-        `within` raises NotFound where what the list belongs to is unknown.
+        `within` raises NotFound where what the list belongs to is unknown. `narrow` states more,
+        which has to be looked up; `choice` says what of it all is shown.
         """
         stated = {name: value for name, value in where.items() if value is not None}
-
-        async def fetch(reader: Reader, after: int, limit: int) -> list[R]:
+        async with self.read.reader() as reader:
             if within is not None:
                 await within(reader)
-            return await reader.rows.select(table, stated, after=after, limit=limit)
+            if narrow is not None:
+                stated |= await narrow(reader)
+            source = _Source(reader, table, show, stated, choice)
+            return await (self._sheet(source) if self.as_csv else self._page(source))
 
-        return await self(fetch, show, lambda row: int(row.position))  # type: ignore[attr-defined]
+    async def _page(self, source: _Source) -> Response:
+        paging, listed = self.paging, list[_Listed]()
+        # Where some are left out, more are looked at than shown.
+        batch = paging.size + 1 if source.choice == ALL else max(paging.size + 1, DEFAULT_PAGE)
+        async with aclosing(source.following(paging, batch)) as batches:
+            async for found in batches:
+                listed += found
+                if len(listed) > paging.size:
+                    break
+        shown, token, headers = listed[: paging.size], None, dict[str, str]()
+        if len(listed) > paging.size:
+            last = shown[-1][0]
+            token = paging.token(last.position, *([last.key] if source.choice.key else []))
+            headers["Link"] = paging.link(token)
+        if self.exports:
+            headers["Vary"] = "Accept"
+        page = Page[Any](items=[view for _, view in shown], next_page_token=token)
+        return self.read.show(page, source.reader, **headers)
+
+    async def _sheet(self, source: _Source) -> Response:
+        """All that follows, page after page, of whatever is listed here."""
+        route = self.paging.request.scope["route"]
+        sheet = Sheet(route.response_model.model_fields["items"].annotation.__args__[0])
+        try:
+            async with aclosing(source.following(self.paging, LARGEST_PAGE)) as batches:
+                async for found in batches:
+                    sheet.add(view for _, view in found)
+            name = self.paging.request.url.path.rpartition("/")[2]
+            headers = {
+                "Content-Length": str(sheet.length),
+                "Content-Disposition": f'attachment; filename="{name}.csv"',
+                "Vary": "Accept",
+            }
+            unsent = self.read.send(b"", sheet.etag, source.reader, CSV, **headers)
+        except BaseException:
+            sheet.drop()
+            raise
+        if unsent.status_code == 304:
+            sheet.drop()
+            for name in ("Content-Length", "Content-Disposition"):
+                del unsent.headers[name]
+            return unsent
+        return StreamingResponse(sheet.parts(), 200, dict(unsent.headers), CSV)
 
 
 def each(view: Callable[[R], View]) -> Show[R]:
@@ -137,14 +300,45 @@ def each(view: Callable[[R], View]) -> Show[R]:
     return show
 
 
-def lists(scope: Scope) -> Any:
+def lists(scope: Scope, reading: Callable[[Scope], Any] = reads) -> Any:
     """The dependency of a route that lists one organisation's state."""
 
-    async def dependency(read: Read = reads(scope), paging: Paging = Depends(_paging)) -> Listing:
+    async def dependency(read: Read = reading(scope), paging: Paging = Depends(_paging)) -> Listing:
         return Listing(read, paging)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
 
 
+def exports(reading: Callable[[Scope], Any] = reads) -> Any:
+    """Like `lists`, for what can also be had as CSV."""
+
+    async def dependency(
+        request: Request,
+        read: Read = reading(Scope.READ),
+        paging: Paging = Depends(_paging),
+        format: Annotated[
+            Literal["json", "csv"] | None,
+            Query(
+                description="`csv` is the whole list as one sheet, from the page token on. Without "
+                "it, `Accept: text/csv` says the same."
+            ),
+        ] = None,
+    ) -> Listing:
+        accepted = ", ".join(request.headers.getlist("accept"))
+        as_csv = is_wanted(accepted) if format is None else format == "csv"
+        return Listing(read, paging, exports=True, as_csv=as_csv)
+
+    dependency.scope = Scope.READ  # type: ignore[attr-defined]
+    return Depends(dependency)
+
+
+EXPORTING: dict[int | str, dict[str, Any]] = LISTING | {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
+}
+"""The `responses=` of a list that can also be had as CSV."""
+
+ExportState = Annotated[Listing, exports()]
+ExportThen = Annotated[Listing, exports(reads_then)]
 ListState = Annotated[Listing, lists(Scope.READ)]
+ListThen = Annotated[Listing, lists(Scope.READ, reads_then)]

@@ -79,7 +79,8 @@ class Envelope:
         method = scope["method"]
         is_head = method == "HEAD"
         if is_head:
-            scope["method"] = "GET"
+            # A copy: the server heeds the method as well, and sends no end of a body then.
+            scope = {**scope, "method": "GET", "is_head": True}
         status = CLIENT_WENT_AWAY
         held: Message | None = None
 
@@ -203,6 +204,7 @@ class Cors(CORSMiddleware):
                 "Idempotency-Key",
                 "If-Match",
                 "If-None-Match",
+                "Last-Event-ID",
                 "X-Correlation-Id",
             ),
             expose_headers=(
@@ -233,6 +235,8 @@ class Cors(CORSMiddleware):
 
 # What every request is held to ------------------------------------------------------------
 
+# Of any length: whoever reads it bounds each line, and each pause.
+_BY_LINE = ("/check-ins:stream",)
 _STRING = re.compile(rb'"[^"]*"')
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
@@ -251,6 +255,10 @@ class Bounds:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if scope["path"].endswith(_BY_LINE):
+            refusal = self._head(scope) or _encoding(scope, headers)
+            await (refusal or self.app)(scope, receive, _closing(send))
+            return
         told = headers.get("content-length", "0").lstrip("0") or "0"
         limit = self._limit(scope)
         refusal = (
@@ -296,7 +304,7 @@ class Bounds:
         await answering(scope, receiving, sending)
 
     def _limit(self, scope: Scope) -> int:
-        is_import = scope["path"].endswith("/imports")
+        is_import = scope["path"].endswith(("/imports", "/imports/csv"))
         return self._settings.max_import_bytes if is_import else self._settings.max_body_bytes
 
     def _head(self, scope: Scope) -> Response | None:
@@ -310,6 +318,17 @@ class Bounds:
             told = f"The headers may have at most {most} bytes."
             return render("headers-too-large", told, instance=scope["path"])
         return None
+
+
+def _closing(send: Send) -> Send:
+    """The answer begins before the body has ended: its connection is for nothing else."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Connection"] = "close"
+        await send(message)
+
+    return sending
 
 
 def _too_large(limit: int) -> str:

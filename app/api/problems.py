@@ -79,6 +79,10 @@ _TABLE = [
         mend="Ask whom the decision about performance reviews names, or an auditor.",
     ),
     ProblemKind(
+        name="stands-for-nobody", status=409, title="The key stands for nobody",
+        mend="Ask with a key that was issued for a person, or with a token of theirs.",
+    ),
+    ProblemKind(
         name="not-found", status=404, title="There is no such thing",
         mend="Check the id; ids of other organisations are unknown here.",
     ),
@@ -200,6 +204,10 @@ _TABLE = [
         mend="Try again after Retry-After seconds; RateLimit says what is left, and until when.",
     ),
     ProblemKind(
+        name="too-many-streams", status=429, title="Too many event streams",
+        mend="Close one of those that this key has open; one can follow all types of events.",
+    ),
+    ProblemKind(
         name="headers-too-large", status=431, title="The headers are too large",
         mend="Send fewer headers, or shorter ones.",
     ),
@@ -280,6 +288,28 @@ def render(
     **facts: Any,
 ) -> Response:
     """A problem of the table as a response."""
+    body = document(name, detail, instance=instance, field_errors=field_errors, **facts)
+    return _response(body, headers)
+
+
+def _response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(encoded(body), body["status"], dict(headers or {}), MEDIA_TYPE)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """ASCII only: what a client sent (a lone surrogate, say) must not break the answer."""
+    return json.dumps(body, ensure_ascii=True, default=str).encode()
+
+
+def document(
+    name: str,
+    detail: str,
+    *,
+    instance: str | None = None,
+    field_errors: Sequence[Mapping[str, str]] | None = None,
+    **facts: Any,
+) -> dict[str, Any]:
+    """A problem of the table, as it is answered with or stands in an answer of several."""
     kind = KINDS[name]
     body: dict[str, Any] = {
         "type": f"/problems/{name}",
@@ -291,10 +321,21 @@ def render(
         body["instance"] = instance
     if field_errors:
         body["errors"] = list(field_errors)
-    body |= facts
-    # ASCII only: what a client sent (a lone surrogate, say) must not break the answer.
-    content = json.dumps(body, ensure_ascii=True, default=str).encode()
-    return Response(content, kind.status, dict(headers or {}), MEDIA_TYPE)
+    return body | facts
+
+
+def refusal_document(error: errors.Refusal, *, instance: str | None = None) -> dict[str, Any]:
+    """What a refused command is answered with."""
+    facts: dict[str, Any] = {**error.facts}
+    listed = facts.pop("errors", None)
+    if listed is None and error.pointer is not None:
+        listed = [{"pointer": error.pointer, "detail": error.detail}]
+    return document(error.name, error.detail, instance=instance, field_errors=listed, **facts)
+
+
+def summary(listed: Sequence[Mapping[str, str]]) -> str:
+    """The first of what validation found, in a sentence."""
+    return "; ".join(f"{one['pointer'] or '/'}: {one['detail']}" for one in listed[:3])
 
 
 def _field_errors(found: Sequence[Any], body: Any) -> list[dict[str, str]]:
@@ -310,11 +351,7 @@ def _field_errors(found: Sequence[Any], body: Any) -> list[dict[str, str]]:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.Refusal)
-    facts: dict[str, Any] = {**error.facts}
-    listed = facts.pop("errors", None)
-    if listed is None and error.pointer is not None:
-        listed = [{"pointer": error.pointer, "detail": error.detail}]
-    return render(error.name, error.detail, instance=_path(request), field_errors=listed, **facts)
+    return _response(refusal_document(error, instance=_path(request)))
 
 
 async def _api_problem(request: Request, error: Exception) -> Response:
@@ -343,8 +380,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
             instance=_path(request),
         )
     listed = _field_errors(found, error.body)
-    summary = "; ".join(f"{one['pointer'] or '/'}: {one['detail']}" for one in listed[:3])
-    return render("invalid", summary, instance=_path(request), field_errors=listed)
+    return render("invalid", summary(listed), instance=_path(request), field_errors=listed)
 
 
 def _malformed(request: Request) -> Response:
@@ -435,7 +471,7 @@ def _path(request: Request) -> str:
 
 
 # Database errors that a moment's waiting may heal.
-_OUTAGES: tuple[type[Exception], ...] = (
+OUTAGES: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     # What the driver says of a connection that was lost between two messages of one statement.
@@ -463,7 +499,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(WrongExpectedVersion, _stale)
     app.add_exception_handler(KeyReused, _key_reused)
     app.add_exception_handler(KeyInFlight, _in_flight)
-    for outage in _OUTAGES:
+    for outage in OUTAGES:
         app.add_exception_handler(outage, _unavailable)
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from app.domain.access import Scope
 from app.domain.blocker import BlockerKind
@@ -474,6 +484,48 @@ class CheckInBody(CheckInTerms):
     external: ExternalRef | None = None
 
 
+class CheckInItem(CheckInBody):
+    """A check-in of many: it names its key result."""
+
+    model_config = _example(key_result_id=f"{_ID}3", value=150, confidence=0.6)
+    key_result_id: UUID
+
+
+class StreamedCheckIn(CheckInItem):
+    """A line of a stream. Its external id makes it safe to send once more."""
+
+    model_config = _example(
+        key_result_id=f"{_ID}3", value=150, external={"source": "crm", "external_id": "week-7"}
+    )
+    external: ExternalRef
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was sent in place of an item, and what validation says of it."""
+
+    sent: Any
+    errors: list[Any]
+
+
+def _or_unfit(value: Any, fit: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return fit(value)
+    except ValidationError as error:
+        return Unfit(value, error.errors(include_url=False, include_context=False))
+
+
+class CheckInBatchBody(Body):
+    """Up to 1,000 check-ins. What is wrong with one item is told of that item."""
+
+    model_config = _example(
+        items=[{"key_result_id": f"{_ID}3", "value": 150, "note": "Two large customers went live."}]
+    )
+    items: tuple[Annotated[CheckInItem, WrapValidator(_or_unfit)], ...] = Field(
+        min_length=1, max_length=1_000
+    )
+
+
 class CorrectCheckInBody(CheckInTerms):
     """What the check-in should have said, as a whole."""
 
@@ -554,6 +606,19 @@ class IssueKeyBody(Body):
         min_length=1,
         max_length=100,
         description="For a key that stands for nobody: it acts for these teams and their members.",
+    )
+    key_results: tuple[UUID, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="For a key that stands for nobody: it checks in on these alone.",
+    )
+    sources: tuple[Key, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description="For a key that stands for nobody: it checks in with an external id of one of "
+        "these sources, or on a key result that one of them tracks.",
     )
     expires_at: Moment | None = None
 

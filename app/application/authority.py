@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -37,11 +37,12 @@ async def grants_of(rows: Rows, caller: Caller) -> tuple[Grant, ...]:
         found = (Grant(Role.ADMIN, SCOPES_OF[Role.ADMIN], Reach(organization=True)),)
     elif caller.person_id is not None:
         found = await roles_of(rows, caller.person_id)
-    elif caller.teams is None:
-        found = (Grant(Role.INTEGRATION, SCOPES_OF[Role.INTEGRATION], Reach(organization=True)),)
     else:
-        reach = await _acting_for(rows, caller.teams)
-        found = (Grant(Role.INTEGRATION, SCOPES_OF[Role.INTEGRATION], reach),)
+        reach = Reach(organization=True)
+        if caller.teams is not None:
+            reach = await _acting_for(rows, caller.teams)
+        narrowed = replace(reach, key_results=caller.key_results, sources=caller.sources)
+        found = (Grant(Role.INTEGRATION, SCOPES_OF[Role.INTEGRATION], narrowed),)
     return tuple(Grant(one.role, one.scopes & caller.scopes, one.reach) for one in found)
 
 
@@ -124,11 +125,14 @@ class Leave:
 
     async def covers(self, ledger: Aggregates, command: Command, state: Any) -> bool | None:
         """Whether the command is within reach; None when whoever it concerns is unknown."""
-        able = self.require_scope()
+        concerns, source = command.concerns(state), command.source(state)
+        able = [grant for grant in self.require_scope() if grant.reach.admits(concerns, source)]
+        if not able:
+            return False
         if any(grant.reach.organization for grant in able):
             return True
         known = False
-        for concern in command.concerns(state):
+        for concern in concerns:
             if concern.kind == "everybody":
                 return True
             if concern.kind == "organization":
@@ -141,6 +145,17 @@ class Leave:
         return False if known else None
 
     def refusal(self, command: Command, state: Any) -> OutOfReach:
+        narrowed = [
+            name for name in ("key_results", "sources") if getattr(self.caller, name) is not None
+        ]
+        if narrowed:
+            told = " and ".join(name.replace("_", " ") for name in narrowed)
+            return OutOfReach(
+                f"The key is narrowed to {told}, and {type(command).__name__} is beyond that"
+                f"{' or its teams' if self.caller.teams else ''}: check in on its key results, and "
+                "name its source in external, or use a key that reaches further.",
+                scope=self.scope,
+            )
         kinds = sorted({concern.kind.replace("_", " ") for concern in command.concerns(state)})
         return OutOfReach(
             f"{type(command).__name__} is beyond the reach of your roles here ({self.roles}): it "

@@ -30,7 +30,6 @@ from app.events.tables import DirectoryRow
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.dependencies import DependencyRow
-from app.projections.external_ids import ExternalIdRow
 from app.projections.key_results import KeyResultRow
 from app.projections.kpis import KpiRow
 from app.projections.members import MemberRow
@@ -53,6 +52,8 @@ class Ledger(Protocol):
     async def state(self, category: str, id: UUID) -> Any: ...
 
     async def states(self, category: str, ids: Sequence[UUID]) -> list[Any]: ...
+
+    async def named(self, kind: str, refs: Sequence[ExternalRef]) -> list[UUID | None]: ...
 
     async def rows(self) -> Rows: ...
 
@@ -150,9 +151,8 @@ async def external(ledger: Ledger, key: tuple[ExternalRef | None, str]) -> UUID 
     ref, kind = key
     if ref is None:
         return None
-    rows = await ledger.rows()
-    known = await rows.get(ExternalIdRow, kind, ref.source, ref.external_id)
-    return None if known is None else known.id
+    (known,) = await ledger.named(kind, [ref])
+    return known
 
 
 async def teams_above(ledger: Ledger, team_id: UUID | None) -> frozenset[UUID]:
@@ -198,6 +198,10 @@ async def kpis_in_focus(ledger: Ledger, where: Mapping[str, UUID]) -> tuple[Kpi,
     """The KPIs that feed key results of a cycle, or of an objective."""
     rows = await (await ledger.rows()).select(KpiRow, {**where, "in_focus": True})
     return tuple(await ledger.states("kpi", [row.kpi_id for row in rows]))
+
+
+async def key_results(ledger: Ledger, ids: Sequence[UUID]) -> tuple[KeyResult | None, ...]:
+    return tuple(await ledger.states("key_result", ids))
 
 
 async def key_results_held(ledger: Ledger, objective_id: UUID) -> int:
@@ -437,6 +441,7 @@ _FACTS: dict[str, Fact] = {
         objectives_held,
         objectives_in_cycle,
         kpis_in_focus,
+        key_results,
         key_results_held,
         key_results_committed,
         draft_set,

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -61,7 +62,8 @@ class Caller:
     """Who is asking, and in which organisations they are known; an operator is in all (None).
 
     `scopes` are the key's: the most it may do. A person's roles may allow less, and a key that
-    stands for nobody reaches no further than `teams`, where it names some.
+    stands for nobody reaches no further than `teams`, `key_results` and `sources`, where it names
+    some.
     """
 
     actor: str
@@ -72,6 +74,8 @@ class Caller:
     expires_at: datetime | None = None
     person_id: UUID | None = None
     teams: tuple[UUID, ...] | None = None
+    key_results: frozenset[UUID] | None = None
+    sources: frozenset[str] | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -90,14 +94,17 @@ class Keys:
         self._pool = pool
         self._believed: dict[bytes, tuple[float, Caller | None]] = {}
 
-    async def caller(self, key: str) -> Caller | None:
-        """Whose key this is; None when it is unknown, expired or revoked."""
+    async def caller(self, key: str, *, afresh: bool = False) -> Caller | None:
+        """Whose key this is; None when it is unknown, expired or revoked.
+
+        `afresh` believes nothing that was found before.
+        """
         digested = digest(key)
         if digested is None:
             return None
         now = time.monotonic()
         believed = self._believed.get(digested)
-        if believed is None or believed[0] < now:
+        if afresh or believed is None or believed[0] < now:
             if len(self._believed) >= _BELIEVED_MAX:
                 self._believed.clear()
             believed = (now + _BELIEVED_SECONDS, await self._look_up(digested))
@@ -165,7 +172,13 @@ class Keys:
                 expires_at=row.expires_at,
                 person_id=row.person_id,
                 teams=teams,
+                key_results=None if row.key_results is None else _ids(row.key_results),
+                sources=None if row.sources is None else frozenset(row.sources),
             )
+
+
+def _ids(texts: Iterable[str]) -> frozenset[UUID]:
+    return frozenset(UUID(text) for text in texts)
 
 
 async def visible_organizations(

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -15,7 +15,7 @@ import asyncpg
 
 from app.application.idempotency import Answer, Once, find, keep
 from app.application.keys import Caller
-from app.application.replay import replay
+from app.application.replay import replay, replay_then
 from app.application.states import States
 from app.application.unit_of_work import UnitOfWork
 from app.domain.errors import NotFound, Refusal
@@ -35,6 +35,7 @@ INSTALLATION = UUID(int=0)
 _RETRY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _ATTEMPTS = 4
 _REPLAYS_KEPT = 8
+_Replay = tuple[UUID, UUID, int, datetime | None]
 
 
 class OutsideLedger(Refusal):
@@ -66,13 +67,25 @@ class Reader:
         return self.texts.org_id
 
 
+def _demand_past(now: Reader, moment: datetime, pointer: str) -> None:
+    # A client's clock may run a little ahead of the database's.
+    if moment > now.at + timedelta(seconds=5):
+        raise OutsideLedger(f"{pointer} lies in the future.", pointer=pointer)
+
+
 class Ledgers:
     """All ledgers of one database."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        grown: Callable[[UUID, int], None] = lambda org_id, position: None,
+    ) -> None:
+        """`grown` is told of each ledger that was appended to, once that is committed."""
         self.pool = pool
+        self._grown = grown
         self._states = States()
-        self._replays: OrderedDict[tuple[UUID, UUID, int], MemoryRows] = OrderedDict()
+        self._replays: OrderedDict[_Replay, MemoryRows] = OrderedDict()
         self._text_keys = TextKeys()
 
     async def write(
@@ -86,7 +99,10 @@ class Ledgers:
     ) -> Answer:
         """Run `work` in one transaction and commit it, once per key. Raises NotFound, Refusal."""
 
+        grown_to = 0
+
         async def once_only(conn: Connection) -> Answer:
+            nonlocal grown_to
             scope = INSTALLATION if founding else org_id
             await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
@@ -96,7 +112,9 @@ class Ledgers:
                 await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
                 return kept
             async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
+                began = unit.position
                 answer = await work(unit)
+            grown_to = unit.position if unit.position > began else 0
             answer = Answer(
                 answer.status,
                 answer.body,
@@ -107,7 +125,10 @@ class Ledgers:
                 await keep(conn, scope, once, answer, unit.at)
             return answer
 
-        return await self._committed(once_only)
+        answer = await self._committed(once_only)
+        if grown_to:
+            self._grown(org_id, grown_to)
+        return answer
 
     async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run and commit what takes care of everything itself: a ledger that is taken in whole."""
@@ -124,11 +145,20 @@ class Ledgers:
     ) -> T:
         """Like `write`, for callers inside the program; `dry` rolls everything back."""
 
-        async def on_unit(conn: Connection) -> T:
-            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
-                return await work(unit)
+        grown_to = 0
 
-        return await self._committed(on_unit, dry=dry)
+        async def on_unit(conn: Connection) -> T:
+            nonlocal grown_to
+            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
+                began = unit.position
+                done = await work(unit)
+            grown_to = unit.position if unit.position > began else 0
+            return done
+
+        done = await self._committed(on_unit, dry=dry)
+        if grown_to and not dry:
+            self._grown(org_id, grown_to)
+        return done
 
     @asynccontextmanager
     async def _unit_of_work(
@@ -161,9 +191,15 @@ class Ledgers:
 
     @asynccontextmanager
     async def read(
-        self, org_id: UUID, as_of: int | datetime | None = None
+        self,
+        org_id: UUID,
+        as_of: int | datetime | None = None,
+        effective_at: datetime | None = None,
     ) -> AsyncIterator[Reader]:
-        """One consistent view. Raises NotFound, OutsideLedger."""
+        """One consistent view. Raises NotFound, OutsideLedger.
+
+        `as_of` is when it was known, now by default, and `effective_at` when it was true.
+        """
         async with transaction(self.pool, isolation="repeatable_read", readonly=True) as conn:
             await store.as_organization(conn, org_id)
             try:
@@ -172,40 +208,64 @@ class Ledgers:
                 raise NotFound("organisation", org_id) from missing
             present = PostgresRows(conn, org_id)
             texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
-            if as_of is None:
-                yield Reader(conn, texts, present, present, head.position, head.at, is_past=False)
+            now = Reader(conn, texts, present, present, head.position, head.at, is_past=False)
+            if as_of is None and effective_at is None:
+                yield now
                 return
-            if isinstance(as_of, int):
-                if not 1 <= as_of <= head.position:
-                    raise OutsideLedger(
-                        f"as_of must be a position from 1 to {head.position}, the ledger's head.",
-                        pointer="as_of",
-                    )
-                position = as_of
-            else:
-                # A client's clock may run a little ahead of the database's.
-                if as_of > head.at + timedelta(seconds=5):
-                    raise OutsideLedger("as_of lies in the future.", pointer="as_of")
-                position = await store.position_at(conn, org_id, as_of)
-                if position == 0:
-                    raise OutsideLedger(
-                        "as_of lies before the organisation was founded.", pointer="as_of"
-                    )
-            event_id, recorded_at = await store.event_at(conn, org_id, position)
-            moment = as_of if isinstance(as_of, datetime) else recorded_at
-            key = (org_id, event_id, head.text_keys_version)
-            past = await self._past(conn, texts, position, key)
-            yield Reader(conn, texts, past, present, position, moment, is_past=True)
+            yield await self.back(now, as_of, effective_at)
 
-    async def _past(
-        self, conn: Connection, texts: Texts, position: int, key: tuple[UUID, UUID, int]
-    ) -> MemoryRows:
+    async def back(
+        self,
+        now: Reader,
+        as_of: int | datetime | None,
+        effective_at: datetime | None = None,
+        *,
+        pointer: str = "as_of",
+    ) -> Reader:
+        """The same organisation at an earlier point of its ledger. Raises OutsideLedger.
+
+        `pointer` is the parameter that states `as_of`.
+        """
+        position = now.position
+        if isinstance(as_of, int):
+            if not 1 <= as_of <= position:
+                raise OutsideLedger(
+                    f"{pointer} must be a position from 1 to {position}, the ledger's head.",
+                    pointer=pointer,
+                )
+            position = as_of
+        elif as_of is not None:
+            _demand_past(now, as_of, pointer)
+            position = await store.position_at(now.conn, now.org_id, as_of)
+            if position == 0:
+                raise OutsideLedger(
+                    f"{pointer} lies before the organisation was founded.", pointer=pointer
+                )
+        if effective_at is not None:
+            _demand_past(now, effective_at, "effective_at")
+        event_id, recorded_at = await store.event_at(now.conn, now.org_id, position)
+        moment = as_of if isinstance(as_of, datetime) else recorded_at
+        if as_of is None:
+            moment = now.at
+        if effective_at is not None:
+            # What is silent is silent by the moment that is shown.
+            moment = min(moment, effective_at)
+        keys = now.texts.version
+        past = await self._past(now, position, (now.org_id, event_id, keys, effective_at))
+        return replace(now, rows=past, position=position, at=moment, is_past=True)
+
+    async def _past(self, now: Reader, position: int, key: _Replay) -> MemoryRows:
         """What was true when an event was recorded never changes, so a replay may be kept.
 
         Only what can be read of it does, when somebody is erased.
         """
         if key not in self._replays:
-            self._replays[key] = await replay(conn, texts, up_to=position)
+            effective_at = key[-1]
+            if effective_at is None:
+                made = await replay(now.conn, now.texts, up_to=position)
+            else:
+                made = await replay_then(now.conn, now.texts, effective_at, up_to=position)
+            self._replays[key] = made
             if len(self._replays) > _REPLAYS_KEPT:
                 self._replays.popitem(last=False)
         self._replays.move_to_end(key)

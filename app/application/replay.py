@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from app.application import evidence
+from app.domain.deployment import scoring_of
+from app.domain.key_result import KeyResult, KeyResultEvents, evolve
 from app.events import store
 from app.events.codec import UnreadableEvent
 from app.events.store import Connection, Filter
@@ -14,6 +18,9 @@ from app.events.texts import TextKeys, Texts
 from app.evidence.merkle import Frontier
 from app.evidence.notes import Checkpoint, NotANote, VerifierKey, open_note, text_of
 from app.projections.changes import Row, columns, table_name
+from app.projections.check_ins import CheckInRow
+from app.projections.cycles import CycleRow
+from app.projections.key_results import KeyResultRow, stands
 from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import MemoryRows, ProjectionMismatch, differences
 
@@ -32,6 +39,59 @@ async def replay(
         if progress:
             progress(recorded.position)
     return rows
+
+
+# How a goal ended, and that its cycle did: told after the fact, of what was before.
+_ENDS = frozenset(
+    {
+        "cycle.cancelled",
+        "cycle.scoring_begun",
+        "cycle.reflection_begun",
+        "cycle.closed",
+        "objective.result_reported",
+        "objective.closed",
+        "key_result.scored",
+        "key_result.reset",
+    }
+)
+
+
+async def replay_then(
+    conn: Connection, texts: Texts, moment: datetime, *, up_to: int
+) -> MemoryRows:
+    """What was true at a moment that occurred, as it is known at a position.
+
+    Check-ins that occurred later are left out, in what they say now: corrected ones as corrected,
+    retracted ones as retracted. So is what was recorded later of how a goal or its cycle ended.
+    All else is as it is known at the position.
+    """
+    rows = MemoryRows()
+    told: dict[UUID, KeyResult | None] = {}
+    async for recorded in store.read_all(conn, texts, Filter(up_to=up_to)):
+        if recorded.type in _ENDS and recorded.recorded_at > moment:
+            continue
+        event = recorded.event
+        rows.apply(project(replace(recorded, told=event)))
+        if isinstance(event, get_args(KeyResultEvents)):
+            told[event.key_result_id] = evolve(told.get(event.key_result_id), event)
+    _forget_later(rows, told, moment)
+    return rows
+
+
+def _forget_later(
+    rows: MemoryRows, told: Mapping[UUID, KeyResult | None], moment: datetime
+) -> None:
+    said = rows.tables.get(CheckInRow, {})
+    later = {key: row for key, row in said.items() if row["occurred_at"] > moment}
+    for key in later:
+        del said[key]
+    for id in {row["key_result_id"] for row in later.values()}:
+        key_result = told[id]
+        assert key_result is not None, "it was checked in on"
+        row = rows.tables[KeyResultRow][(id,)]
+        scoring = rows.tables[CycleRow][(key_result.cycle_id,)]["scoring"]
+        rules = None if scoring is None else scoring_of.validate_python(scoring)
+        row.update(stands(key_result.known_at(moment).standing(rules)))
 
 
 @dataclass(frozen=True, slots=True)

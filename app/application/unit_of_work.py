@@ -15,11 +15,15 @@ from app.application.facts import look_up
 from app.application.states import Kept, States
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
+from app.domain.values import ExternalRef
 from app.events import store
 from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
 from app.events.store import Connection, Head, WrongExpectedVersion
 from app.events.texts import Texts
+from app.projections import external_ids
+from app.projections.changes import Insert
+from app.projections.external_ids import ExternalIdRow
 from app.projections.registry import project
 from app.projections.rows import PostgresRows, write
 
@@ -42,6 +46,7 @@ class UnitOfWork:
         self._head = head
         self._known = known
         self._states: dict[Stream, tuple[Any, int]] = {}
+        self._named: dict[tuple[str, str, str], UUID | None] = {}
         self._pending: list[Recorded] = []
         self._last = head.position
 
@@ -107,6 +112,25 @@ class UnitOfWork:
                 self._known.keep(self.org_id, stream, fresh)
         return lost
 
+    async def named(self, kind: str, refs: Sequence[ExternalRef]) -> list[UUID | None]:
+        """What other systems' ids were recorded as, in one round trip; None for what is new."""
+        keys = [(kind, ref.source, ref.external_id) for ref in refs]
+        # As with states: the lock is held, so that nobody else names anything meanwhile.
+        unread = [key for key in dict.fromkeys(keys) if key not in self._named]
+        if unread:
+            found = await self.conn.fetch(
+                "SELECT source, external_id, id FROM external_ids "
+                "JOIN unnest($3::text[], $4::text[]) AS asked (source, external_id) "
+                "USING (source, external_id) WHERE org_id = $1 AND kind = $2",
+                self.org_id,
+                kind,
+                [source for _, source, _ in unread],
+                [id for _, _, id in unread],
+            )
+            self._named |= dict.fromkeys(unread)
+            self._named |= {(kind, row["source"], row["external_id"]): row["id"] for row in found}
+        return [self._named[key] for key in keys]
+
     async def _load(self, stream: Stream) -> tuple[Any, int]:
         if stream not in self._states:
             await self.states(stream.category, [stream.id])
@@ -165,6 +189,10 @@ class UnitOfWork:
         )
         self._states[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
         self._pending.append(recorded)
+        for change in external_ids.project(recorded):
+            if isinstance(change, Insert) and isinstance(change.row, ExternalIdRow):
+                row = change.row
+                self._named[row.kind, row.source, row.external_id] = row.id
         return recorded
 
     async def flush(self) -> None:

@@ -90,11 +90,24 @@ EVERYBODY = Concern("everybody")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """On whose behalf one may act. Whoever reaches the organisation reaches everybody in it."""
+    """On whose behalf one may act. Whoever reaches the organisation reaches everybody in it.
+
+    A key may be narrowed to some `key_results`, and to some `sources`; None stands for all.
+    """
 
     organization: bool = False
     teams: frozenset[UUID] = frozenset()
     people: frozenset[UUID] = frozenset()
+    key_results: frozenset[UUID] | None = None
+    sources: frozenset[str] | None = None
+
+    def admits(self, concerns: Iterable[Concern], source: str | None) -> bool:
+        """Whether a command that concerns these, and comes from a source, is not narrowed out."""
+        if self.sources is not None and source not in self.sources:
+            return False
+        return self.key_results is None or any(
+            concern.kind == "key_result" and concern.id in self.key_results for concern in concerns
+        )
 
     def covers(self, owner: Owner) -> bool:
         known = self.teams if owner.kind is OwnerKind.TEAM else self.people

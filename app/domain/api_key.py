@@ -8,8 +8,9 @@ from uuid import UUID
 
 from app.domain.access import Scope
 from app.domain.errors import InvalidState, NotFound, Refusal
+from app.domain.key_result import KeyResult
 from app.domain.messages import Command, Decider, Event, Stream, looked_up
-from app.domain.values import Line, Moment
+from app.domain.values import Key, Line, Moment
 
 # Events -----------------------------------------------------------------------------------
 
@@ -19,12 +20,17 @@ class ApiKeyEvent(Event, stream="api_key", key="key_id"):
 
 
 class ApiKeyIssued(ApiKeyEvent, type="api_key.issued"):
-    """A key that stands for nobody reaches the whole organisation, or no further than `teams`."""
+    """A key that stands for nobody reaches the whole organisation, or no further than `teams`.
+
+    It may be narrowed to check-ins on some key results, or from some sources.
+    """
 
     name: Line
     scopes: tuple[Scope, ...]
     person_id: UUID | None = None
     teams: tuple[UUID, ...] | None = None
+    key_results: tuple[UUID, ...] | None = None
+    sources: tuple[Key, ...] | None = None
     expires_at: Moment | None = None
 
 
@@ -76,7 +82,12 @@ class IssueApiKey(ApiKeyCommand):
     held: frozenset[Scope]
     person_id: UUID | None = None
     teams: tuple[UUID, ...] | None = None
+    key_results: tuple[UUID, ...] | None = None
+    sources: tuple[str, ...] | None = None
     expires_at: Moment | None = None
+    known_key_results: tuple[KeyResult | None, ...] = looked_up(
+        "key_results", lambda _, c: c.key_results or ()
+    )
     unknown_teams: tuple[UUID, ...] = looked_up("unknown_teams", lambda _, c: c.teams or ())
     person_known: bool = looked_up("person_known", lambda _, c: c.person_id)
 
@@ -87,6 +98,32 @@ class RevokeApiKey(ApiKeyCommand):
 
 
 ApiKeyCommands = IssueApiKey | RevokeApiKey
+
+
+_NARROW = frozenset({Scope.READ, Scope.CHECK_INS_WRITE})
+"""What a key may do that is narrowed to key results or sources."""
+
+
+def _demand_narrow(command: IssueApiKey) -> None:
+    """Raises NotFound, and Refusal for what a narrowed key cannot be."""
+    for name, narrowed in (("key_results", command.key_results), ("sources", command.sources)):
+        if narrowed is None:
+            continue
+        if command.person_id is not None:
+            raise Refusal(
+                f"A person's key reaches as far as the person's roles do; leave out {name}.",
+                pointer=f"/{name}",
+            )
+        if set(command.scopes) - _NARROW:
+            raise Refusal(
+                f"A key that is narrowed to {name.replace('_', ' ')} checks in: leave out all "
+                f"scopes but {' and '.join(sorted(_NARROW))}.",
+                pointer="/scopes",
+            )
+    for n, known in enumerate(command.known_key_results):
+        if known is None:
+            id = (command.key_results or ())[n]
+            raise NotFound("key result", id, pointer=f"/key_results/{n}")
 
 
 def decide(state: ApiKey | None, command: ApiKeyCommands) -> list[ApiKeyEvents]:
@@ -106,6 +143,7 @@ def decide(state: ApiKey | None, command: ApiKeyCommands) -> list[ApiKeyEvents]:
                     "The history is the whole organisation's: leave out history:read, or teams.",
                     pointer="/scopes",
                 )
+            _demand_narrow(command)
             beyond = sorted(set(command.scopes) - command.held)
             if beyond:
                 raise Refusal(
@@ -121,6 +159,8 @@ def decide(state: ApiKey | None, command: ApiKeyCommands) -> list[ApiKeyEvents]:
                     scopes=tuple(sorted(set(command.scopes))),
                     person_id=command.person_id,
                     teams=command.teams,
+                    key_results=command.key_results,
+                    sources=command.sources,
                     expires_at=command.expires_at,
                 )
             ]

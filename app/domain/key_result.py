@@ -314,6 +314,12 @@ class KeyResult:
         left = {id: one for id, one in self.check_ins.items() if id != check_in_id}
         return self._standing_on(left)
 
+    def known_at(self, moment: datetime) -> KeyResult:
+        """With only what occurred up to a moment."""
+        return self._standing_on(
+            {id: one for id, one in self.check_ins.items() if one.occurred_at <= moment}
+        )
+
     def _standing_on(self, check_ins: Mapping[UUID, CheckIn]) -> KeyResult:
         last: dict[Aspect, CheckIn] = {}
         for aspect in ASPECTS:

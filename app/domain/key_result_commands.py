@@ -86,6 +86,12 @@ class KeyResultCommand(Command):
     def concerns(self, state: KeyResult | None) -> tuple[Concern, ...]:
         return (Concern("key_result", self.key_result_id),)
 
+    def source(self, state: KeyResult | None) -> str | None:
+        """The source that it names; without one, the integration that the key result is left to."""
+        # Not super(): a dataclass with slots is another class than the one that is written.
+        named = Command.source(self, state)
+        return state.terms.tracked_by if named is None and state is not None else named
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftKeyResult(KeyResultCommand):

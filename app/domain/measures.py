@@ -203,6 +203,35 @@ def progress(
             assert_never(measure)
 
 
+def course(
+    measure: AnyMeasure, told: Sequence[Told], *, held_by: HeldBy = "time"
+) -> list[Decimal | None]:
+    """How far it had come after each reading, by those up to it: what `progress` says of each.
+
+    In one pass, however many there are. `told` is in the order of what it speaks of.
+    """
+    reached: list[Decimal | None] = []
+    first = last = None
+    count, held, good = 0, 0, 0.0
+    for one in told:
+        if not fits(measure, one.reading):
+            reached.append(reached[-1] if reached else None)
+            continue
+        if not isinstance(measure, Threshold):
+            reached.append(progress(measure, [one]))
+            continue
+        if last is not None and measure.holds(Decimal(last.reading)):
+            good += (one.at - last.at).total_seconds()
+        first, last = first or one, one
+        count, held = count + 1, held + measure.holds(Decimal(one.reading))
+        whole = (one.at - first.at).total_seconds()
+        if held_by == "check_ins" or not whole:
+            reached.append(share(Decimal(held) / count))
+        else:
+            reached.append(share(Decimal(str(good)) / Decimal(str(whole))))
+    return reached
+
+
 def _held(
     measure: Threshold, readings: Sequence[Told], held_by: HeldBy, until: datetime | None
 ) -> Decimal:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from app.domain.access import ORGANIZATION, Concern
-from app.domain.values import Value
+from app.domain.values import ExternalRef, Value
 
 
 class Stream(NamedTuple):
@@ -79,6 +79,11 @@ class Command:
     def concerns(self, state: Any) -> tuple[Concern, ...]:
         """Whose business it is; one of them is enough. By default, the whole organisation's."""
         return (ORGANIZATION,)
+
+    def source(self, state: Any) -> str | None:
+        """The other system that speaks, where one does."""
+        external: ExternalRef | None = getattr(self, "external", None)
+        return None if external is None else external.source
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ class Filter:
     types: Sequence[str] | None = None
     actor: str | None = None
     stream: Stream | None = None
+    streams: Sequence[Stream] | None = None
+    categories: Sequence[str] | None = None
 
 
 async def as_organization(conn: Connection, org_id: UUID) -> None:
@@ -218,9 +220,11 @@ def _select(org_id: UUID, wanted: Filter) -> tuple[str, list[Any]]:
     arguments: list[Any] = [org_id, wanted.after]
     conditions = ["org_id = $1", "position > $2"]
 
-    def need(condition: str, argument: Any) -> None:
-        arguments.append(argument)
-        conditions.append(condition.format(f"${len(arguments)}"))
+    def need(condition: str, *stated: Any) -> None:
+        first = len(arguments) + 1
+        arguments.extend(stated)
+        slots = (f"${number}" for number in range(first, first + len(stated)))
+        conditions.append(condition.format(*slots))
 
     if wanted.up_to is not None:
         need("position <= {}", wanted.up_to)
@@ -233,6 +237,14 @@ def _select(org_id: UUID, wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.stream is not None:
         need("category = {}", wanted.stream.category)
         need("stream_id = {}", wanted.stream.id)
+    if wanted.streams is not None:
+        need(
+            "(category, stream_id) IN (SELECT * FROM unnest({}::text[], {}::uuid[]))",
+            [stream.category for stream in wanted.streams],
+            [stream.id for stream in wanted.streams],
+        )
+    if wanted.categories is not None:
+        need("category = ANY({}::text[])", list(wanted.categories))
     where = " AND ".join(conditions)
     return f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position", arguments  # noqa: S608
 

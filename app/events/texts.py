@@ -41,6 +41,7 @@ class Texts:
 
     org_id: UUID
     keys: dict[str, bytes]
+    version: int = 0
     _fresh: dict[str, bytes] = field(default_factory=dict)
 
     def key(self, author: str) -> bytes | None:
@@ -112,7 +113,7 @@ class TextKeys:
             if len(self._kept) >= self._MOST:
                 self._kept.clear()
             self._kept[org_id] = kept
-        return Texts(org_id, kept[1])
+        return Texts(org_id, kept[1], version)
 
 
 async def destroy(conn: Connection, org_id: UUID, author: str) -> None:

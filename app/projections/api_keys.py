@@ -27,6 +27,8 @@ class ApiKeyRow(SQLModel, table=True):
     scopes: Any = json_column()
     person_id: UUID | None = None
     teams: Any = json_column(default=None, nullable=True)
+    key_results: Any = json_column(default=None, nullable=True)
+    sources: Any = json_column(default=None, nullable=True)
     issued_at: datetime = moment()
     expires_at: datetime | None = moment(default=None, nullable=True)
     revoked_at: datetime | None = moment(default=None, nullable=True)
@@ -45,6 +47,10 @@ def project(recorded: Recorded) -> Iterator[Change]:
                     scopes=[scope.value for scope in event.scopes],
                     person_id=event.person_id,
                     teams=None if event.teams is None else [str(id) for id in event.teams],
+                    key_results=None
+                    if event.key_results is None
+                    else [str(id) for id in event.key_results],
+                    sources=None if event.sources is None else list(event.sources),
                     issued_at=recorded.recorded_at,
                     expires_at=event.expires_at,
                 )

@@ -111,7 +111,8 @@ def _last_words(event: CheckInRecorded) -> dict[str, Any]:
     return said
 
 
-def _stands(standing: Standing) -> dict[str, Any]:
+def stands(standing: Standing) -> dict[str, Any]:
+    """The columns that a check-in moves."""
     return {
         "value": as_number(standing.value),
         "value_at": standing.read_at,
@@ -144,10 +145,10 @@ def project(recorded: Recorded) -> Iterator[Change]:
             )
             return
         case KeyResultAmended():
-            stands = {"progress": event.progress}
+            moved: dict[str, Any] = {"progress": event.progress}
             if event.standing is not None:
-                stands = _stands(event.standing)
-            changed = {**_terms(event.terms), **stands}
+                moved = stands(event.standing)
+            changed = {**_terms(event.terms), **moved}
             if event.committed_terms is not None:
                 measure = event.committed_terms.measure.model_dump(mode="json")
                 changed["committed_measure"] = measure
@@ -155,9 +156,9 @@ def project(recorded: Recorded) -> Iterator[Change]:
             changed = {"removed": True}
         case CheckInRecorded():
             standing = event.standing
-            changed = _last_words(event) if standing is None else _stands(standing)
+            changed = _last_words(event) if standing is None else stands(standing)
         case CheckInCorrected() | CheckInRetracted():
-            changed = _stands(event.standing)
+            changed = stands(event.standing)
         case KeyResultSucceeded():
             changed = {"successor_id": event.successor_id}
         case KeyResultScored():

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -117,29 +119,58 @@ class PostgresRows:
 
 
 async def write(conn: Connection, org_id: UUID, changes: Iterable[Change]) -> None:
-    """Apply row changes in order. An update or delete that meets no row is an error."""
+    """Apply row changes, of each table in order. An update or delete that meets no row is an error.
+
+    Changes of one table that follow each other and are alike go to the server together: no table
+    refers to another, so that the order between tables does not matter.
+    """
+    of_table: dict[Row, list[tuple[str, list[Any], Key]]] = {}
     for change in changes:
-        match change:
-            case Insert(row=row):
-                table = type(row)
-                values = [getattr(row, name) for name in columns(table)]
-                slots = ", ".join(f"${i}" for i in range(1, len(values) + 1))
-                sql = f"INSERT INTO {table_name(table)} ({column_list(table)}) VALUES ({slots})"  # noqa: S608
-                await conn.execute(sql, *values)
-                continue
-            case Update(table=table, key=key, values=new):
-                assignments = ", ".join(f"{name} = ${i}" for i, name in enumerate(new, 1))
-                arguments = [*new.values(), org_id, *key]
-                sql = f"UPDATE {table_name(table)} SET {assignments} WHERE "  # noqa: S608
-            case Delete(table=table, key=key):
-                arguments = [org_id, *key]
-                sql = f"DELETE FROM {table_name(table)} WHERE "  # noqa: S608
-        first = len(arguments) - len(key)
-        names = ("org_id", *key_columns(table))
-        sql += " AND ".join(f"{name} = ${i}" for i, name in enumerate(names, first))
-        status = await conn.execute(sql, *arguments)
-        if not status.endswith(" 1"):
-            raise ProjectionMismatch(f"{table_name(table)} {key}: {status}")
+        table = type(change.row) if isinstance(change, Insert) else change.table
+        of_table.setdefault(table, []).append(_statement(org_id, change))
+    for table, statements in of_table.items():
+        for sql, alike in groupby(statements, key=itemgetter(0)):
+            several = list(alike)
+            rows = await conn.fetchmany(sql, [arguments for _, arguments, _ in several])
+            if len(rows) != len(several):
+                named = f" {several[0][2]}" if len(several) == 1 else ""
+                raise ProjectionMismatch(
+                    f"{table_name(table)}{named}: {len(rows)} of {len(several)} row(s) are there"
+                )
+
+
+def _statement(org_id: UUID, change: Change) -> tuple[str, list[Any], Key]:
+    """The SQL of a change, its arguments, and the key of its row. It returns each row it meets."""
+    match change:
+        case Insert(row=row):
+            table = type(row)
+            values = [getattr(row, name) for name in columns(table)]
+            key = tuple(getattr(row, name) for name in key_columns(table))
+            return _insertion(table), values, key
+        case Update(table=table, key=key, values=new):
+            return _change(table, tuple(new)), [*new.values(), org_id, *key], key
+        case Delete(table=table, key=key):
+            return _change(table, None), [org_id, *key], key
+
+
+@cache
+def _insertion(table: Row) -> str:
+    slots = ", ".join(f"${i}" for i in range(1, len(columns(table)) + 1))
+    names = column_list(table)
+    return f"INSERT INTO {table_name(table)} ({names}) VALUES ({slots}) RETURNING 1"  # noqa: S608
+
+
+@cache
+def _change(table: Row, new: tuple[str, ...] | None) -> str:
+    """An update of these columns of one row; of none (None), its deletion."""
+    if new is None:
+        sql, first = f"DELETE FROM {table_name(table)} WHERE ", 1  # noqa: S608
+    else:
+        assignments = ", ".join(f"{name} = ${i}" for i, name in enumerate(new, 1))
+        sql, first = f"UPDATE {table_name(table)} SET {assignments} WHERE ", len(new) + 1  # noqa: S608
+    names = ("org_id", *key_columns(table))
+    where = " AND ".join(f"{name} = ${i}" for i, name in enumerate(names, first))
+    return f"{sql}{where} RETURNING 1"
 
 
 class ProjectionMismatch(Exception):

@@ -17,19 +17,29 @@ from app.domain.cycle import Phase
 from app.domain.deployment import AnyScoring, MeasureWhatMatters, Rhythm, scoring_of
 from app.domain.errors import NotFound
 from app.domain.key_result import Cause, Choice, TrackedBy
-from app.domain.measures import RUNGS, Measure, Rung, measure_of
+from app.domain.measures import RUNGS, AnyMeasure, Measure, Rung, measure_of
 from app.domain.objective import Outcome, Status
 from app.domain.scoring import Trend, check_in_due, expected, roll_up, shown_health, trending
-from app.domain.values import Health, Number, Origin, OwnerKind, Target
+from app.domain.values import Health, Level, Number, Origin, OwnerKind, Target
 from app.projections.alignments import AlignmentRow
 from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.rows import Rows
+from app.projections.teams import TeamRow
 from app.queries.discretion import WITHHELD, unseen_owners
 from app.queries.programme import in_force
-from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners
+from app.queries.views import (
+    Figure,
+    OwnerView,
+    Ref,
+    Resource,
+    View,
+    owners,
+    trusted,
+    undisturbed,
+)
 
 # An objective shows the worst health among its key results. Silence is never green.
 _WORST_FIRST = ("off_track", "at_risk", "outdated", "pending", "on_track")
@@ -166,10 +176,34 @@ class ScoreView(View):
 
 
 @dataclass(frozen=True, slots=True)
+class _Course:
+    """What of a cycle the figures of every key result in it are judged by, made once."""
+
+    opened_at: datetime | None
+    is_active: bool
+    rules: AnyScoring
+    began: datetime | None
+    ends: datetime
+
+    @classmethod
+    def of(cls, cycle: CycleRow) -> _Course:
+        began, opened_at = None, cycle.opened_at
+        if opened_at is not None:
+            began = min(datetime.combine(cycle.starts_on, time.min, UTC), opened_at)
+        ends = datetime.combine(cycle.ends_on, time.max, UTC)
+        return cls(opened_at, cycle.phase == Phase.ACTIVE, rules_of(cycle), began, ends)
+
+    def forecast(self, row: KeyResultRow, measure: AnyMeasure) -> Decimal | None:
+        if not self.is_active or row.score is not None or self.began is None:
+            return None
+        return expected(measure, row.progress, row.value_at, self.began, self.ends)
+
+
+@dataclass(frozen=True, slots=True)
 class _Frame:
     """What figures are shown by: the cycles, the rhythm in force, the moment, and who asks."""
 
-    cycles: dict[UUID, CycleRow]
+    courses: dict[UUID, _Course]
     rhythm: Rhythm
     at: datetime
     unseen: frozenset[UUID]
@@ -177,24 +211,26 @@ class _Frame:
 
 def alignment_view(row: AlignmentRow) -> AlignmentView:
     kind = row.target_kind
-    return AlignmentView(
-        id=row.alignment_id,
-        version=row.version,
-        cycle_id=row.cycle_id,
-        objective_id=row.objective_id,
-        target=Target(kind="objective" if kind == "objective" else "key_result", id=row.target_id),
-        target_objective_id=row.target_objective_id,
-        rationale=row.rationale,
-        why_now=row.why_now,
-        agreed_by=row.agreed_by,
-        agreed_at=row.agreed_at,
-        withdrawn=row.withdrawn,
-        withdrawn_reason=row.withdrawn_reason,
-        previous_id=row.previous_id,
-    )
+    target = Target(kind="objective" if kind == "objective" else "key_result", id=row.target_id)
+    fields = {
+        "id": row.alignment_id,
+        "version": row.version,
+        "cycle_id": row.cycle_id,
+        "objective_id": row.objective_id,
+        "target": target,
+        "target_objective_id": row.target_objective_id,
+        "rationale": row.rationale,
+        "why_now": row.why_now,
+        "agreed_by": [UUID(str(id)) for id in row.agreed_by],
+        "agreed_at": row.agreed_at,
+        "withdrawn": row.withdrawn,
+        "withdrawn_reason": row.withdrawn_reason,
+        "previous_id": row.previous_id,
+    }
+    return trusted(AlignmentView, fields)
 
 
-def _reading(value: Decimal | None, measure: Mapping[str, Any]) -> bool | Rung | Decimal | None:
+def reading(value: Decimal | None, measure: Mapping[str, Any]) -> bool | Rung | Decimal | None:
     """A reading as its measure takes it, from the number that is kept."""
     if value is None or measure["kind"] != "milestone":
         return value
@@ -240,7 +276,7 @@ def rules_of(cycle: CycleRow) -> AnyScoring:
     return scoring_of.validate_python(cycle.scoring)
 
 
-def _outcome(row: KeyResultRow, objective: ObjectiveRow, cycle: CycleRow) -> str | None:
+def _outcome(row: KeyResultRow, objective: ObjectiveRow, rules: AnyScoring) -> str | None:
     """A key result's end, once it has one."""
     if row.removed:
         return "removed"
@@ -248,22 +284,17 @@ def _outcome(row: KeyResultRow, objective: ObjectiveRow, cycle: CycleRow) -> str
         return Outcome.ABANDONED
     if row.score is None:
         return None
-    good = rules_of(cycle).good
-    return Outcome.ACHIEVED if row.score >= good else Outcome.NOT_ACHIEVED
+    return Outcome.ACHIEVED if row.score >= rules.good else Outcome.NOT_ACHIEVED
 
 
-def _forecast(row: KeyResultRow, cycle: CycleRow) -> Decimal | None:
-    if cycle.phase != Phase.ACTIVE or row.score is not None or cycle.opened_at is None:
-        return None
-    day_one = datetime.combine(cycle.starts_on, time.min, UTC)
-    ends = datetime.combine(cycle.ends_on, time.max, UTC)
-    measure = measure_of.validate_python(row.measure)
-    return expected(measure, row.progress, row.value_at, min(day_one, cycle.opened_at), ends)
+def forecast(row: KeyResultRow, cycle: CycleRow) -> Decimal | None:
+    """Progress at the end of the cycle; None where it is not running, or nothing can be told."""
+    return _Course.of(cycle).forecast(row, measure_of.validate_python(row.measure))
 
 
 def trend(row: KeyResultRow, cycle: CycleRow) -> Trend | None:
     """Whether the forecast would be scored as good."""
-    told = _forecast(row, cycle)
+    told = forecast(row, cycle)
     if told is None:
         return None
     return trending(rules_of(cycle), measure_of.validate_python(row.measure), told)
@@ -272,13 +303,14 @@ def trend(row: KeyResultRow, cycle: CycleRow) -> Trend | None:
 def _key_result(
     row: KeyResultRow, objective: ObjectiveRow, frame: _Frame, known: dict[Ref, OwnerView]
 ) -> KeyResultView:
-    cycle = frame.cycles[row.cycle_id]
+    course = frame.courses[row.cycle_id]
+    measure = measure_of.validate_python(row.measure)
     hidden = is_hidden(objective, frame.unseen)
     due = None
     committed = objective.status == Status.COMMITTED and not row.removed
-    if committed and cycle.phase == Phase.ACTIVE:
+    if committed and course.is_active:
         # The rhythm begins when all that it is about is there.
-        began = (cycle.opened_at, objective.committed_at, row.drafted_at)
+        began = (course.opened_at, objective.committed_at, row.drafted_at)
         rhythm = frame.rhythm
         due = check_in_due(
             row.last_check_in_at,
@@ -290,44 +322,45 @@ def _key_result(
     owner = None
     if row.owner_kind is not None and row.owner_id is not None:
         owner = known[row.owner_kind, row.owner_id]
-    return KeyResultView(
-        id=row.key_result_id,
-        version=row.version,
-        cycle_id=row.cycle_id,
-        objective_id=row.objective_id,
-        title=row.title,
-        measure=row.measure,
-        weight=row.weight,
-        owner=owner,
-        tracked_by=row.tracked_by,
-        removed=row.removed,
+    outcome, expects = _outcome(row, objective, course.rules), course.forecast(row, measure)
+    fields = {
+        "id": row.key_result_id,
+        "version": row.version,
+        "cycle_id": row.cycle_id,
+        "objective_id": row.objective_id,
+        "title": row.title,
+        "measure": measure,
+        "weight": row.weight,
+        "owner": owner,
+        "tracked_by": row.tracked_by,
+        "removed": row.removed,
         # A reading of another kind, from before an amendment, tells nothing of this one.
-        value=None if row.progress is None else _reading(row.value, row.measure),
-        progress=row.progress,
-        confidence=row.confidence,
-        health=shown_health(
-            outcome=_outcome(row, objective, cycle), reported=reported, due=due, now=frame.at
-        ),
-        reported_health=reported,
-        last_check_in_at=row.last_check_in_at,
-        check_in_due_at=due,
-        forecast=_forecast(row, cycle),
-        trending=trend(row, cycle),
-        computed_score=None if hidden else row.computed_score,
-        score=None if hidden else row.score,
-        score_formula=row.score_formula,
-        score_comment=None if hidden else row.score_comment,
-        adjustment_reason=None if hidden else row.adjustment_reason,
-        withheld=WITHHELD if hidden else None,
-        choice=None if row.choice is None else Choice(row.choice),
-        learning=row.learning,
-        cause=None if row.cause is None else Cause(row.cause),
-        previous_id=row.previous_id,
-        successor_id=row.successor_id,
-    )
+        "value": None if row.progress is None else reading(row.value, row.measure),
+        "progress": row.progress,
+        "confidence": row.confidence,
+        "health": shown_health(outcome=outcome, reported=reported, due=due, now=frame.at),
+        "reported_health": reported,
+        "last_check_in_at": row.last_check_in_at,
+        "check_in_due_at": due,
+        "forecast": expects,
+        "trending": trending(course.rules, measure, expects),
+        "computed_score": None if hidden else row.computed_score,
+        "score": None if hidden else row.score,
+        "score_formula": row.score_formula,
+        "score_comment": None if hidden else row.score_comment,
+        "adjustment_reason": None if hidden else row.adjustment_reason,
+        "withheld": WITHHELD if hidden else None,
+        "choice": None if row.choice is None else Choice(row.choice),
+        "learning": row.learning,
+        "cause": None if row.cause is None else Cause(row.cause),
+        "previous_id": row.previous_id,
+        "successor_id": row.successor_id,
+    }
+    return trusted(KeyResultView, fields)
 
 
-def _worst(healths: Sequence[str]) -> str:
+def worst(healths: Sequence[str]) -> str:
+    """What is shown of several; pending of none."""
     return next((health for health in _WORST_FIRST if health in healths), "pending")
 
 
@@ -341,29 +374,30 @@ def _objective(
     parts = [_key_result(key_row, row, frame, known) for key_row in key_rows]
     live = [part for part in parts if not part.removed]
     closed = row.outcome
-    return ObjectiveView(
-        id=row.objective_id,
-        version=row.version,
-        cycle_id=row.cycle_id,
-        owner=known[row.owner_kind, row.owner_id],
-        title=row.title,
-        why=row.why,
-        why_now=row.why_now,
-        origin=Origin(row.origin),
-        status=Status(row.status),
-        outcome=None if closed is None else Outcome(closed),
-        outcome_reason=row.outcome_reason,
-        result_text=row.result_text,
-        previous_id=row.previous_id,
-        drafted_at=row.drafted_at,
-        drafted_by=row.drafted_by,
-        progress=roll_up((part.progress, part.weight) for part in live),
-        confidence=roll_up((part.confidence, part.weight) for part in live),
-        score=roll_up((part.score, part.weight) for part in live),
-        health=closed or _settled(live) or _worst([part.health for part in live]),
-        key_results=parts,
-        contributes_to=[alignment_view(row) for row in alignments],
-    )
+    fields = {
+        "id": row.objective_id,
+        "version": row.version,
+        "cycle_id": row.cycle_id,
+        "owner": known[row.owner_kind, row.owner_id],
+        "title": row.title,
+        "why": row.why,
+        "why_now": row.why_now,
+        "origin": Origin(row.origin),
+        "status": Status(row.status),
+        "outcome": None if closed is None else Outcome(closed),
+        "outcome_reason": row.outcome_reason,
+        "result_text": row.result_text,
+        "previous_id": row.previous_id,
+        "drafted_at": row.drafted_at,
+        "drafted_by": row.drafted_by,
+        "progress": roll_up((part.progress, part.weight) for part in live),
+        "confidence": roll_up((part.confidence, part.weight) for part in live),
+        "score": roll_up((part.score, part.weight) for part in live),
+        "health": closed or _settled(live) or worst([part.health for part in live]),
+        "key_results": parts,
+        "contributes_to": [alignment_view(row) for row in alignments],
+    }
+    return trusted(ObjectiveView, fields)
 
 
 def _settled(live: Sequence[KeyResultView]) -> str | None:
@@ -379,7 +413,8 @@ async def _frame(reader: Reader, cycle_ids: Sequence[UUID], rows: Sequence[Objec
     decided = (await in_force(reader)).get("cadence")
     rhythm = Rhythm() if decided is None else Rhythm.model_validate(decided.decision)
     unseen = await unseen_owners(reader, rows)
-    return _Frame({row.cycle_id: row for row in cycles}, rhythm, reader.at, unseen)
+    courses = {row.cycle_id: _Course.of(row) for row in cycles}
+    return _Frame(courses, rhythm, reader.at, unseen)
 
 
 def is_hidden(objective: ObjectiveRow, unseen: frozenset[UUID]) -> bool:
@@ -410,10 +445,66 @@ async def objectives(
     links_of: dict[UUID, list[AlignmentRow]] = defaultdict(list)
     for link in alignments:
         links_of[link.objective_id].append(link)
-    return [
-        _objective(row, keys_of[row.objective_id], links_of[row.objective_id], frame, known)
-        for row in rows
-    ]
+    with undisturbed():
+        return [
+            _objective(row, keys_of[row.objective_id], links_of[row.objective_id], frame, known)
+            for row in rows
+        ]
+
+
+async def owned_at(
+    reader: Reader, level: Level | None, kind: OwnerKind | None, id: UUID | None
+) -> dict[str, Any]:
+    """What the columns of an owner equal, where it is of this level, kind and id."""
+    stated: dict[str, Any] = {} if id is None else {"owner_id": id}
+    if kind is not None:
+        stated["owner_kind"] = kind
+    if level is None:
+        return stated
+    wanted = OwnerKind.PERSON if level == Level.INDIVIDUAL else OwnerKind.TEAM
+    found: list[UUID] = []
+    if wanted == OwnerKind.TEAM:
+        teams = await reader.rows.select(TeamRow, {"level": level})
+        found = [team.team_id for team in teams if id in (None, team.team_id)]
+        stated["owner_id"] = found
+    # An owner of another kind is of no such level.
+    return {**stated, "owner_kind": wanted if kind in (None, wanted) else []}
+
+
+async def key_results_owned(
+    reader: Reader, rows: list[KeyResultRow], owned: Mapping[str, Any], status: Status | None
+) -> list[KeyResultRow]:
+    """Those that were given to such an owner, or else are of such an owner's objective."""
+    parents = await parents_of(reader, rows)
+
+    def fits(row: KeyResultRow) -> bool:
+        objective = parents[row.objective_id]
+        kind, id = answerable(row, objective)
+        return (
+            status in (None, objective.status)
+            and _equals(kind, owned.get("owner_kind"))
+            and _equals(id, owned.get("owner_id"))
+        )
+
+    return [row for row in rows if fits(row)]
+
+
+def _equals(value: Any, wanted: Any) -> bool:
+    return wanted is None or (value in wanted if isinstance(wanted, list) else value == wanted)
+
+
+def answerable(row: KeyResultRow, objective: ObjectiveRow) -> Ref:
+    """Whoever a key result was given to, or else the owner of its objective."""
+    if row.owner_kind is not None and row.owner_id is not None:
+        return row.owner_kind, row.owner_id
+    return objective.owner_kind, objective.owner_id
+
+
+async def parents_of(reader: Reader, rows: Sequence[KeyResultRow]) -> dict[UUID, ObjectiveRow]:
+    """The objectives of key results."""
+    ids = list({row.objective_id for row in rows})
+    found = await reader.rows.select(ObjectiveRow, {"objective_id": ids}) if ids else []
+    return {row.objective_id: row for row in found}
 
 
 async def objective(reader: Reader, objective_id: UUID) -> ObjectiveView:
@@ -426,10 +517,8 @@ async def objective(reader: Reader, objective_id: UUID) -> ObjectiveView:
 async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyResultView]:
     if not rows:
         return []
-    parents = await reader.rows.select(
-        ObjectiveRow, {"objective_id": list({row.objective_id for row in rows})}
-    )
-    objective_of = {parent.objective_id: parent for parent in parents}
+    objective_of = await parents_of(reader, rows)
+    parents = list(objective_of.values())
     frame = await _frame(reader, list({row.cycle_id for row in rows}), parents)
     named = {(k.owner_kind, k.owner_id) for k in rows if k.owner_kind and k.owner_id}
     known = await owners(reader, named)

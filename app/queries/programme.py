@@ -255,6 +255,8 @@ class ApiKeyView(Resource):
     scopes: list[Scope]
     person_id: UUID | None
     teams: list[UUID] | None = Field(description="It acts for these only; null for all.")
+    key_results: list[UUID] | None = Field(description="It checks in on these only; null for all.")
+    sources: list[str] | None = Field(description="It speaks for these only; null for all.")
     issued_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -268,6 +270,8 @@ def api_key_view(row: ApiKeyRow) -> ApiKeyView:
         scopes=row.scopes,
         person_id=row.person_id,
         teams=row.teams,
+        key_results=row.key_results,
+        sources=row.sources,
         issued_at=row.issued_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.application.ledgers import Reader
-from app.domain.objective import Outcome
+from app.domain.errors import NotFound
+from app.domain.objective import Outcome, Status
 from app.domain.scoring import roll_up
+from app.domain.values import OwnerKind
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.warnings import WarningRow
-from app.queries import cycles, goals
+from app.queries import choice, cycles, goals
 from app.queries.alignment_report import company_teams
 from app.queries.cycles import CycleView
 from app.queries.goals import AlignmentView, KeyResultView, ObjectiveView
-from app.queries.views import Figure, View
+from app.queries.views import Figure, View, trusted, undisturbed
 
 MAX_DEPTH = 32
 """Levels of nesting shown at most: JSON nested deeper troubles many readers."""
+
+
+N = TypeVar("N", bound=View)
 
 
 class KeyResultNode(KeyResultView):
@@ -34,12 +42,17 @@ class ObjectiveNode(ObjectiveView):
     """An objective, with the objectives that contribute to it.
 
     One with several parents stands below the first one agreed; the others are in
-    `contributes_to`. `hidden` counts the objectives below that are nested too deeply to be shown.
+    `contributes_to`. `hidden` counts the objectives below that are nested too deeply to be shown,
+    of those that the filters leave.
     """
 
     key_results: list[KeyResultNode]  # type: ignore[assignment]
     children: list[ObjectiveNode]
     hidden: int = 0
+    matches: bool = Field(
+        default=True,
+        description="Whether the filters fit it; if not, it is on the way to one that they fit.",
+    )
 
 
 class TreeSummary(View):
@@ -65,6 +78,79 @@ class TreeView(View):
     cycle: CycleView
     summary: TreeSummary
     roots: list[ObjectiveNode]
+
+
+class SparseKeyResultNode(View):
+    """A key result with the fields that were asked for, and where it stands."""
+
+    model_config = ConfigDict(extra="allow")
+    id: UUID
+    children: list[SparseObjectiveNode]
+
+
+class SparseObjectiveNode(View):
+    """An objective with the fields that were asked for, and where it stands."""
+
+    model_config = ConfigDict(extra="allow")
+    id: UUID
+    key_results: list[SparseKeyResultNode]
+    children: list[SparseObjectiveNode]
+    hidden: int
+    matches: bool
+
+
+class SparseTreeView(View):
+    """A tree whose nodes have the `fields` that were asked for, and no others."""
+
+    cycle: CycleView
+    summary: TreeSummary
+    roots: list[SparseObjectiveNode]
+
+
+STANDING = frozenset({"id", "key_results", "children", "hidden", "matches"})
+"""What every node says, whatever is asked for: where it stands."""
+FIELDS = tuple(sorted((ObjectiveView.model_fields | KeyResultView.model_fields).keys() - STANDING))
+"""What may be asked for: of objectives, of key results, or of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a tree is asked for; None does not matter.
+
+    `root` is the objective on top. What the filters fit is shown with all that leads to it.
+    `text` is found in the title of an objective, or in that of one of its key results.
+    """
+
+    root: UUID | None = None
+    owner_kind: OwnerKind | None = None
+    owner_id: UUID | None = None
+    status: Status | None = None
+    health: str | None = None
+    text: str | None = None
+    fields: frozenset[str] | None = None
+    sort: str | None = None
+
+    @property
+    def filters(self) -> bool:
+        given = (self.owner_kind, self.owner_id, self.status, self.health, self.text)
+        return any(one is not None for one in given)
+
+    def fits(self, view: ObjectiveView) -> bool:
+        return (
+            self.owner_kind in (None, view.owner.kind)
+            and self.owner_id in (None, view.owner.id)
+            and self.status in (None, view.status)
+            and self.health in (None, view.health)
+            and (self.text is None or choice.holds(self.text, *_titles(view)))
+        )
+
+
+WHOLE = Wanted()
+
+
+def _titles(view: ObjectiveView) -> Iterator[str]:
+    yield view.title
+    yield from (part.title for part in view.key_results if not part.removed)
 
 
 class _Forest:
@@ -109,28 +195,89 @@ class _Forest:
         through = [child for part in view.key_results for child in self.below.get(part.id, ())]
         return [*self.below.get(view.id, ()), *through]
 
-    def size_below(self, view: ObjectiveView) -> int:
-        count, waiting = 0, self.children(view)
+    def below_all(self, tops: list[ObjectiveView]) -> Iterator[ObjectiveView]:
+        """Everything below these, at any depth."""
+        waiting = [child for top in tops for child in self.children(top)]
         while waiting:
-            count += 1
-            waiting.extend(self.children(waiting.pop()))
-        return count
+            here = waiting.pop()
+            yield here
+            waiting.extend(self.children(here))
 
-    def node(self, view: ObjectiveView, depth: int) -> ObjectiveNode:
-        deeper = depth > 1
+    def on_top(self, root: UUID | None) -> list[ObjectiveView]:
+        """The roots, or the one objective that is to stand on top. Raises NotFound."""
+        if root is None:
+            return self.roots
+        for top in self.roots:
+            if top.id == root:
+                return [top]
+        for view in self.below_all(self.roots):
+            if view.id == root:
+                return [view]
+        raise NotFound("objective of this tree", root)
 
-        def nodes(id: UUID) -> list[ObjectiveNode]:
-            below = self.below.get(id, ()) if deeper else ()
-            return [self.node(child, depth - 1) for child in below]
 
-        fields = dict(view)
-        fields["key_results"] = [
-            KeyResultNode.model_construct(**dict(part), children=nodes(part.id))
+class _Picture:
+    """The nodes of a forest that are asked for."""
+
+    def __init__(self, forest: _Forest, wanted: Wanted) -> None:
+        self.forest = forest
+        self.wanted = wanted
+        self.tops = forest.on_top(wanted.root)
+        self.fitting: set[UUID] | None = None
+        self.shown: set[UUID] | None = None
+        if wanted.filters:
+            whole = [*self.tops, *forest.below_all(self.tops)]
+            self.fitting = {view.id for view in whole if wanted.fits(view)}
+            self.shown = self._ways_up(self.fitting)
+        if wanted.sort is not None:
+            self._key, self._downwards = choice.by(wanted.sort)
+
+    def _ways_up(self, fitting: set[UUID]) -> set[UUID]:
+        """These, and all that stands above them."""
+        ends, shown = {top.id for top in self.tops}, set(fitting)
+        for here in fitting:
+            while here not in ends and self.forest.parent[here] not in shown:
+                here = self.forest.parent[here]
+                shown.add(here)
+        return shown
+
+    def nodes(self, views: list[ObjectiveView], depth: int) -> list[ObjectiveNode]:
+        if self.shown is not None:
+            views = [view for view in views if view.id in self.shown]
+        if self.wanted.sort is not None:
+            views = choice.ordered(views, self._key, downwards=self._downwards)
+        return [self._node(view, depth) for view in views]
+
+    def _node(self, view: ObjectiveView, depth: int) -> ObjectiveNode:
+        below = self.forest.below if depth > 1 else {}
+
+        def nodes(id: UUID) -> list[Any]:
+            return self.nodes(below[id], depth - 1) if id in below else []
+
+        keys = [
+            self._made(KeyResultNode, part, children=nodes(part.id))
             for part in view.key_results
             if not part.removed
         ]
-        hidden = 0 if deeper else self.size_below(view)
-        return ObjectiveNode.model_construct(**fields, children=nodes(view.id), hidden=hidden)
+        return self._made(
+            ObjectiveNode,
+            view,
+            key_results=keys,
+            children=nodes(view.id),
+            hidden=self._hidden(view) if depth == 1 else 0,
+            matches=self.fitting is None or view.id in self.fitting,
+        )
+
+    def _made(self, node: type[N], view: View, **standing: Any) -> N:
+        if self.wanted.fields is None:
+            return trusted(node, {**view.__dict__, **standing})
+        kept = self.wanted.fields
+        fields = {name: value for name, value in view.__dict__.items() if name in kept}
+        return trusted(node, {"id": view.__dict__["id"], **fields, **standing})
+
+    def _hidden(self, view: ObjectiveView) -> int:
+        below = self.forest.below_all([view])
+        return sum(self.shown is None or one.id in self.shown for one in below)
 
 
 async def _nested(reader: Reader, cycle_id: UUID) -> list[UUID]:
@@ -162,11 +309,17 @@ async def _from_nested_cycles(
 
 
 async def tree(
-    reader: Reader, cycle_id: UUID, depth: int = MAX_DEPTH, *, across: bool = False
+    reader: Reader,
+    cycle_id: UUID,
+    depth: int = MAX_DEPTH,
+    *,
+    across: bool = False,
+    wanted: Wanted = WHOLE,
 ) -> TreeView:
-    """The whole cycle, nested `depth` levels deep. Raises NotFound.
+    """The cycle as far as it is wanted, nested `depth` levels deep. Raises NotFound.
 
-    `across` adds what contributes from nested cycles; the summary stays that of the cycle.
+    `across` adds what contributes from nested cycles. Whatever is wanted, the summary stays that
+    of the cycle.
     """
     cycle: CycleRow = await cycles.row(reader, cycle_id)
     rows = await reader.rows.select(ObjectiveRow, {"cycle_id": cycle_id})
@@ -176,6 +329,9 @@ async def tree(
     own = _Forest(views)
     below = await _from_nested_cycles(reader, cycle_id, views) if across else []
     forest = _Forest([*views, *below]) if below else own
+    with undisturbed():
+        picture = _Picture(forest, wanted)
+        roots = picture.nodes(picture.tops, depth)
     counted = [view for view in views if view.outcome != Outcome.ABANDONED]
     live = [part for view in counted for part in view.key_results if not part.removed]
     return TreeView(
@@ -194,5 +350,5 @@ async def tree(
             score=roll_up((part.score, part.weight) for part in live),
             health=dict(Counter(part.health for part in live)),
         ),
-        roots=[forest.node(root, depth) for root in forest.roots],
+        roots=roots,
     )

@@ -26,6 +26,8 @@ ROUTES: list[APIRoute] = [
 """Every route there is: what tests that must forget none of them are made from."""
 CHANGES_NOTHING = {"validate_draft", "score_what_if"}
 """What is posted to be judged, and not recorded."""
+OF_SOMEBODY = {"list_my_objectives", "list_my_check_ins_due"}
+"""What is asked with a person's key, and is refused to one that stands for nobody."""
 
 
 def each_of(routes: Iterable[APIRoute]) -> pytest.MarkDecorator:
@@ -349,6 +351,9 @@ class Stage:
         """A request to any route, with the documented example as its body."""
         if not options.keys() & {"json", "content"}:
             options["json"] = example_of(route)
+        if route.operation_id == "stream_events":
+            # What is there, and then no waiting for more.
+            options["params"] = {"follow": "false", **(options.get("params") or {})}
         ids = {**self.ids, **self.instead}
         if "{reflection_id}" in route.path_format:
             ids = {**self.ids, "cycle_id": self.ids["ended_cycle_id"], **self.instead}

@@ -223,6 +223,7 @@ def _templates(app: FastAPI) -> list[str]:
         path.removeprefix(root)
         for path, operations in app.openapi()["paths"].items()
         if any(one["name"] == "as_of" for one in operations.get("get", {}).get("parameters", ()))
+        and not path.startswith(f"{root}/me/")
     ]
 
 

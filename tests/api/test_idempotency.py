@@ -25,7 +25,13 @@ from tests.api.programme import (
 
 # A secret is not kept, founding is outside organisations, and an import or a stream commits by
 # itself.
-_TESTED_ALONE = {"issue_api_key", "found_organization", "import_document", "stream_check_ins"}
+_TESTED_ALONE = {
+    "issue_api_key",
+    "found_organization",
+    "import_document",
+    "import_csv",
+    "stream_check_ins",
+}
 _EVERYTHING = sorted(Scope)
 
 

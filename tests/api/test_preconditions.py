@@ -26,6 +26,7 @@ _MAKES_A_STREAM = {
     "declare_dependency",
     "issue_api_key",
     "import_document",
+    "import_csv",
     "keep_checkpoint",
     "record_check_ins",
     "stream_check_ins",

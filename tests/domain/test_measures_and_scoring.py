@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import assume
@@ -27,6 +28,7 @@ from app.domain.measures import (
     Threshold,
     Told,
     check,
+    course,
     demand_fit,
     progress,
 )
@@ -298,6 +300,43 @@ def test_a_roll_up_lies_between_its_parts_and_only_relative_weight_counts(
     scaled = roll_up([(figure, weight * factor) for figure, weight in parts])
     assert scaled is not None
     assert abs(rolled - scaled) <= Decimal("0.0001")
+
+
+_READINGS = st.lists(
+    st.tuples(
+        st.one_of(st.booleans(), st.sampled_from(Rung), st.decimals(0, 20, places=1)),
+        st.integers(0, 5),
+    ),
+    max_size=12,
+)
+
+
+@given_any(
+    readings=_READINGS,
+    measure=st.sampled_from(
+        [
+            METRIC,
+            Threshold(unit="percent", bound="at_least", limit=Decimal(10)),
+            Threshold(unit="percent", bound="at_most", limit=Decimal(10)),
+            Baseline(unit="days"),
+            Milestone(),
+            Milestone(levels=MilestoneLevels(commit="A", target="B", stretch="C")),
+        ]
+    ),
+    held_by=st.sampled_from(["time", "check_ins"]),
+)
+def test_a_course_is_the_progress_after_each_reading(
+    readings: list[tuple[bool | Rung | Decimal, int]],
+    measure: AnyMeasure,
+    held_by: Literal["time", "check_ins"],
+) -> None:
+    at, told = NOW, list[Told]()
+    for reading, days in readings:
+        at += timedelta(days=days, seconds=days * 7)
+        told.append(Told(reading, at))
+    assert course(measure, told, held_by=held_by) == [
+        progress(measure, told[: number + 1], held_by=held_by) for number in range(len(told))
+    ]
 
 
 def test_a_check_in_is_due_a_rhythm_and_its_grace_after_the_last_word() -> None:

@@ -49,7 +49,7 @@ Part = tuple[int, list[str], Ledger]
 """How many were acknowledged, what was wrong, and where."""
 
 
-async def _gone(server: Server) -> list[str]:
+async def gone(server: Server) -> list[str]:
     """Send SIGTERM; what is wrong with how the server goes."""
     began = time.monotonic()
     server.terminate()
@@ -69,7 +69,7 @@ async def _under_load(place: Place, server: Server, seed: int) -> Part:
     load = Load(place, [ledger], seed)
     async with load.running(writers=12, readers=2):
         await load.until(50, 60)
-        wrong = await _gone(server)
+        wrong = await gone(server)
         await load.until(50, 60)
     await server.start()
     await send_again(place, load, [ledger])
@@ -83,7 +83,7 @@ async def _that_finish(place: Place, server: Server, seed: int) -> Part:
     """Requests that wait for a ledger's lock are answered once they have it, SIGTERM or not."""
     ledger = await made_ledger(place, 1)
     async with _locked(place, ledger) as release, _in_flight(place, server, ledger) as answers:
-        going = asyncio.create_task(_gone(server))
+        going = asyncio.create_task(gone(server))
         await asyncio.sleep(1)
         wrong = await _refuses(server)
         await release()
@@ -99,7 +99,7 @@ async def _that_never_do(place: Place, server: Server, seed: int) -> Part:
     """Requests that wait for a lock which is never released hold up nothing for long."""
     ledger = await made_ledger(place, 1)
     async with _locked(place, ledger), _in_flight(place, server, ledger) as answers:
-        wrong = await _gone(server)
+        wrong = await gone(server)
         said = await asyncio.gather(*answers, return_exceptions=True)
     wrong += [
         f"acknowledged: {a!r}" for a in said if isinstance(a, httpx.Response) and a.is_success

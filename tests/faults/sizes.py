@@ -43,6 +43,9 @@ class Sizes:
     demotions: int
     cancellations: int
     reluctances: int
+    disconnects: int
+    """Of event streams, over all their followers."""
+    open_streams: int
 
 
 CI = Sizes(
@@ -75,6 +78,8 @@ CI = Sizes(
     demotions=1,
     cancellations=300,
     reluctances=1,
+    disconnects=50,
+    open_streams=1,
 )
 
 RELEASE = Sizes(
@@ -107,4 +112,6 @@ RELEASE = Sizes(
     demotions=5,
     cancellations=10_000,
     reluctances=3,
+    disconnects=1_000,
+    open_streams=3,
 )

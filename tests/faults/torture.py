@@ -34,6 +34,7 @@ from tests.faults import (
     shutdown,
     stalled,
     standby,
+    streams,
     tampering,
 )
 from tests.faults.cluster import Place, made_place
@@ -105,6 +106,16 @@ SCENARIOS: dict[str, tuple[Scenario, Callable[[Sizes], int]]] = {
     "reluctance": (
         lambda place, sizes, seed, step: reluctant.reluctance(place, sizes.reluctances, seed, step),
         lambda sizes: sizes.reluctances,
+    ),
+    "disconnects": (
+        lambda place, sizes, seed, step: streams.disconnects(place, sizes.disconnects, seed, step),
+        lambda sizes: sizes.disconnects,
+    ),
+    "open streams": (
+        lambda place, sizes, seed, step: streams.open_at_the_end(
+            place, sizes.open_streams, seed, step
+        ),
+        lambda sizes: sizes.open_streams,
     ),
 }
 """Every scenario, and how often it tells that it has come further."""

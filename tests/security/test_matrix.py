@@ -95,6 +95,9 @@ _CONCERNS: Mapping[str, str] = {
     "amend_key_result": TEAM,
     "remove_key_result": TEAM,
     "record_check_in": TEAM,
+    "record_check_ins": TEAM,
+    # Judged line by line: tests/api/test_batches.py.
+    "stream_check_ins": EVERYBODY,
     "correct_check_in": TEAM,
     "retract_check_in": TEAM,
     "succeed_baseline": TEAM,
@@ -119,6 +122,7 @@ _CONCERNS: Mapping[str, str] = {
     "revoke_api_key": ORGANIZATION,
     # Judged item by item: tests/api/test_roles.py.
     "import_document": EVERYBODY,
+    "import_csv": EVERYBODY,
 }
 
 _WITHOUT_SCOPE = {
@@ -286,6 +290,7 @@ def _bodies(stage: Stage, people: Mapping[str, Json], company: Json) -> dict[str
         },
         "record_reflection": {"team_id": ids["team_id"], "worked": ["Check-ins"]},
         "draft_objective": {**draft, "key_results": [{"title": "Active", "measure": METRIC}]},
+        "record_check_ins": {"items": [{"key_result_id": ids["key_result_id"], "value": 151}]},
         "hand_over_objective": {"owner": {"kind": "team", "id": company["id"]}, "reason": "So."},
         "register_kpi": {
             "name": "Searches",

@@ -61,6 +61,8 @@ async def issue_api_key(organization_id: UUID, body: IssueKeyBody, write: Create
                 held=write.caller.scopes,
                 person_id=body.person_id,
                 teams=body.teams,
+                key_results=body.key_results,
+                sources=body.sources,
                 expires_at=body.expires_at,
             )
         )
@@ -93,6 +95,7 @@ async def list_api_keys(
     organization_id: UUID,
     page: ListState,
 ) -> Response:
+    """The keys of the organisation, without their secrets."""
     return await page.rows(ApiKeyRow, each(programme.api_key_view))
 
 
@@ -103,6 +106,7 @@ async def list_api_keys(
     responses=READING,
 )
 async def get_api_key(organization_id: UUID, key_id: UUID, read: ReadState) -> Response:
+    """One key, without its secret."""
     return await read(programme.api_key, key_id)
 
 

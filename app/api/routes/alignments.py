@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState, each
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.lists import EXPORTING, ExportState, each
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import AlignBody, ReasonBody
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
@@ -59,16 +59,17 @@ async def align_objective(
     "/alignments",
     operation_id="list_alignments",
     response_model=Page[AlignmentView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_alignments(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     target_id: UUID | None = None,
     withdrawn: bool = False,
 ) -> Response:
+    """Which goal contributes to which, in the order of being said."""
     return await page.rows(
         AlignmentRow,
         each(goals.alignment_view),
@@ -97,6 +98,7 @@ async def get_alignment_report(organization_id: UUID, cycle_id: UUID, read: Read
     responses=READING,
 )
 async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadState) -> Response:
+    """One alignment: who contributes to what, and why."""
     return await read(goals.alignment, alignment_id)
 
 
@@ -109,5 +111,6 @@ async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadSta
 async def withdraw_alignment(
     organization_id: UUID, alignment_id: UUID, body: ReasonBody, write: WriteObjectives
 ) -> Response:
+    """Take an alignment back, and say why."""
     command = WithdrawAlignment(alignment_id=alignment_id, reason=body.reason)
     return await write.apply(command, goals.alignment, alignment_id)

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.lists import EXPORTING, ExportState
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import HandOverBlockerBody, RaiseBlockerBody, ResolveBlockerBody
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
@@ -58,11 +58,11 @@ async def raise_blocker(
     "/blockers",
     operation_id="list_blockers",
     response_model=Page[BlockerView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_blockers(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     cycle_id: UUID | None = None,
     key_result_id: UUID | None = None,
     owner_id: UUID | None = None,
@@ -86,6 +86,7 @@ async def list_blockers(
     responses=READING,
 )
 async def get_blocker(organization_id: UUID, blocker_id: UUID, read: ReadState) -> Response:
+    """One blocker: who takes care of it, and what is done next."""
     return await read(blockers.blocker, blocker_id)
 
 
@@ -114,5 +115,6 @@ async def hand_over_blocker(
 async def resolve_blocker(
     organization_id: UUID, blocker_id: UUID, body: ResolveBlockerBody, write: Change
 ) -> Response:
+    """Tell how a blocker was overcome."""
     command = ResolveBlocker(blocker_id=blocker_id, how=body.how)
     return await write.apply(command, blockers.blocker, blocker_id)

@@ -6,10 +6,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator, Field, WithJsonSchema
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState, each
+from app.api.dependencies import ReadState, ReadThen, Write, answer, creates, writes
+from app.api.lists import EXPORTING, ExportState, ListState, Text, each
 from app.api.problems import ALWAYS, LISTING, READING, WRITES, declared
 from app.api.schemas import OpenCycleBody, PlanCycleBody, ReflectionBody, ResetBody, WhatIfBody
 from app.application.idempotency import Answer
@@ -24,20 +25,48 @@ from app.domain.cycle import (
     PlanCycle,
     RecordReflection,
 )
+from app.domain.objective import Status
 from app.domain.reset import CloseCycle, ResetCycle
+from app.domain.values import OwnerKind
 from app.projections.cycles import CycleRow
 from app.projections.reflections import ReflectionRow
 from app.projections.warnings import WarningRow
 from app.queries import cycles, explain, tree
+from app.queries.choice import SORTED, GoalSort, ShownHealth
 from app.queries.cycles import CycleView, ReflectionView, WarningView
 from app.queries.explain import WhatIfView
-from app.queries.tree import MAX_DEPTH, TreeView
+from app.queries.tree import FIELDS, MAX_DEPTH, STANDING, SparseTreeView, TreeView, Wanted
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/cycles", tags=["cycles"])
 CreateCycles = Annotated[Write, creates(Scope.CYCLES_WRITE)]
 WriteCycles = Annotated[Write, writes(Scope.CYCLES_WRITE)]
 WriteReflections = Annotated[Write, writes(Scope.REFLECTIONS_WRITE)]
+
+_IN_TITLES = (
+    "In the title of an objective, or in that of one of its key results, whatever the case."
+)
+_FIELDS = (
+    "Only these fields of nodes, separated by commas, beside what says where they stand: "
+    f"{', '.join(sorted(STANDING))}. A name of objectives alone, or of key results alone, is left "
+    "out of the others."
+)
+_NAME = "|".join(FIELDS)
+
+
+def _known_fields(text: str) -> str:
+    for name in text.split(","):
+        if name not in FIELDS and name not in STANDING:
+            raise ValueError(f"there is no field {name[:100]!r}; there are: {', '.join(FIELDS)}")
+    return text
+
+
+_Fields = Annotated[
+    str,
+    Field(max_length=1_000),
+    AfterValidator(_known_fields),
+    WithJsonSchema({"type": "string", "maxLength": 1_000, "pattern": f"^({_NAME})(,({_NAME}))*$"}),
+]
 
 
 @router.post(
@@ -72,13 +101,14 @@ async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: CreateCy
     "",
     operation_id="list_cycles",
     response_model=Page[CycleView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_cycles(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     phase: Phase | None = None,
 ) -> Response:
+    """Cycles, in the order in which they were planned."""
     return await page.rows(CycleRow, cycles.cycle_views, phase=phase)
 
 
@@ -89,27 +119,50 @@ async def list_cycles(
     responses=READING,
 )
 async def get_cycle(organization_id: UUID, cycle_id: UUID, read: ReadState) -> Response:
+    """One cycle: its dates, its phase, and the step that comes next."""
     return await read(cycles.cycle, cycle_id)
 
 
 @router.get(
     "/{cycle_id:id}/tree",
     operation_id="get_tree",
-    response_model=TreeView,
+    response_model=TreeView | SparseTreeView,
     responses=READING,
 )
 async def get_tree(
     organization_id: UUID,
     cycle_id: UUID,
-    read: ReadState,
+    read: ReadThen,
     depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = MAX_DEPTH,
     across: Annotated[
         bool,
         Query(description="Show what contributes from nested cycles too: a year's quarters."),
     ] = False,
+    root: Annotated[UUID | None, Query(description="The objective on top.")] = None,
+    owner_kind: OwnerKind | None = None,
+    owner_id: UUID | None = None,
+    status: Status | None = None,
+    health: ShownHealth | None = None,
+    text: Annotated[Text | None, Query(description=_IN_TITLES)] = None,
+    fields: Annotated[_Fields | None, Query(description=_FIELDS, examples=["title,health"])] = None,
+    sort: Annotated[GoalSort | None, Query(description=SORTED)] = None,
 ) -> Response:
-    """Who contributes to what: nested objectives and key results with every figure."""
-    return await read(tree.tree, cycle_id, depth, across=across)
+    """Who contributes to what: nested objectives and key results with every figure.
+
+    Objectives that all the filters fit are shown with those that lead to them; `matches` tells
+    one from the other.
+    """
+    wanted = Wanted(
+        root=root,
+        owner_kind=owner_kind,
+        owner_id=owner_id,
+        status=status,
+        health=health,
+        text=text,
+        fields=None if fields is None else frozenset(fields.split(",")),
+        sort=sort,
+    )
+    return await read(tree.tree, cycle_id, depth, across=across, wanted=wanted)
 
 
 @router.post(
@@ -119,6 +172,7 @@ async def get_tree(
     responses=declared(*WRITES),
 )
 async def begin_drafting(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    """Let objectives be drafted in a planned cycle."""
     return await write.apply(BeginDrafting(cycle_id=cycle_id), cycles.cycle, cycle_id)
 
 
@@ -147,6 +201,7 @@ async def open_cycle(
     responses=declared(*WRITES),
 )
 async def begin_scoring(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    """End the work of an active cycle: from now on its key results are scored."""
     return await write.apply(BeginScoring(cycle_id=cycle_id), cycles.cycle, cycle_id)
 
 
@@ -157,6 +212,7 @@ async def begin_scoring(organization_id: UUID, cycle_id: UUID, write: WriteCycle
     responses=declared(*WRITES),
 )
 async def begin_reflection(organization_id: UUID, cycle_id: UUID, write: WriteCycles) -> Response:
+    """End scoring: from now on those who took part look back."""
     return await write.apply(BeginReflection(cycle_id=cycle_id), cycles.cycle, cycle_id)
 
 
@@ -247,6 +303,7 @@ async def list_reflections(
     cycle_id: UUID,
     page: ListState,
 ) -> Response:
+    """What was said in looking back on a cycle."""
     return await page.rows(
         ReflectionRow,
         each(cycles.reflection_view),
@@ -305,4 +362,5 @@ reflections = APIRouter(prefix="/v1/organizations/{organization_id}/reflections"
     responses=READING,
 )
 async def get_reflection(organization_id: UUID, reflection_id: UUID, read: ReadState) -> Response:
+    """What somebody said in looking back."""
     return await read(cycles.reflection, reflection_id)

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState, each
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.lists import EXPORTING, ExportState, each
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import (
     AcceptDependencyBody,
     DeclineDependencyBody,
@@ -72,16 +72,17 @@ async def declare_dependency(
     "/dependencies",
     operation_id="list_dependencies",
     response_model=Page[DependencyView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_dependencies(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     objective_id: UUID | None = None,
     on_team_id: UUID | None = None,
     status: DependencyStatus | None = None,
     cycle_id: UUID | None = None,
 ) -> Response:
+    """What objectives need of others, in the order of being said."""
     return await page.rows(
         DependencyRow,
         each(dependencies.dependency_view),
@@ -99,6 +100,7 @@ async def list_dependencies(
     responses=READING,
 )
 async def get_dependency(organization_id: UUID, dependency_id: UUID, read: ReadState) -> Response:
+    """One dependency: what is needed, by when, and what was answered."""
     return await read(dependencies.dependency, dependency_id)
 
 

@@ -70,6 +70,7 @@ async def list_decisions(
     responses=READING,
 )
 async def get_decision(organization_id: UUID, question: Question, read: ReadState) -> Response:
+    """One deployment decision, as it stands."""
     return await read(programme.decision, question)
 
 

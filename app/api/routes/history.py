@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import WithJsonSchema
 
-from app.api.dependencies import Read, json_response, reads_now
+from app.api import streams
+from app.api.dependencies import Read, caller_still, json_response, permit, reads_now
 from app.api.lists import Listing, lists
 from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
+from app.api.streams import EventStream, Found
 from app.application import replay
-from app.application.ledgers import Reader
+from app.application.ledgers import OutsideLedger, Reader
 from app.domain.access import Scope
 from app.domain.catalog import EVENTS, STREAMS
 from app.domain.messages import Stream
@@ -37,6 +40,7 @@ StreamName = Annotated[
     str | None,
     Query(
         alias="stream",
+        max_length=100,
         description="Only events of this stream: `category/id`.",
         pattern=f"^({'|'.join(STREAMS)})/[0-9a-f]{{8}}-([0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}$",
         examples=["objective/01980000-0000-7000-8000-000000000001"],
@@ -123,6 +127,76 @@ async def list_events(
     return await _page(page, None, types, actor, stream, after)
 
 
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-Sent Events. `id` is an event's position, `event` its type, and "
+        "`data` the same JSON on one line as in GET .../events. Lines that begin with a colon say "
+        "that the stream is there.",
+        "content": {
+            streams.MEDIA_TYPE: {
+                "schema": {"type": "string"},
+                "example": 'id: 42\nevent: check_in.recorded\ndata: {"position":42}\n\n',
+            }
+        },
+    }
+}
+
+
+@router.get(
+    "/events/stream",
+    operation_id="stream_events",
+    response_class=Response,
+    responses=_STREAMED | declared(*ALWAYS, "outside-ledger", "too-many-streams"),
+)
+async def stream_events(
+    organization_id: UUID,
+    request: Request,
+    read: ReadLedger,
+    after: Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")] = 0,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            max_length=18,
+            pattern="^[0-9]{1,18}$",
+            description="The position of the last event that arrived; it goes before `after`.",
+        ),
+    ] = None,
+    types: Types = None,
+    actor: Actor = None,
+    stream: StreamName = None,
+    follow: Annotated[
+        bool, Query(description="`false` ends the stream once all that is there was told.")
+    ] = True,
+) -> Response:
+    """The ledger after a position, and then each event as it is recorded (Server-Sent Events).
+
+    Every event comes once, in ledger order; a client that connects again with `Last-Event-ID` goes
+    on with the one after it. The stream ends when the key may read it no more, when the server is
+    told to go, and when nothing of it is taken for a while.
+    """
+    begin = after if last_event_id is None else int(last_event_id)
+    wanted = Filter(types=_types(types), actor=actor, stream=_stream(stream))
+    async with read.reader() as reader:
+        if begin > reader.position:
+            raise OutsideLedger(
+                f"The ledger has come to position {reader.position}, and not to {begin}.",
+                pointer="after" if last_event_id is None else "Last-Event-ID",
+            )
+
+    async def look(position: int) -> Found:
+        async with read.reader() as reader:
+            here = replace(wanted, after=position, up_to=reader.position)
+            events = await history.events(reader, here, streams.PAGE)
+            seen = events[-1].position if len(events) == streams.PAGE else reader.position
+        # Asked after reading: of what follows a revocation, nothing is told.
+        caller = await caller_still(request)
+        permit(caller, read.scope, organization_id)
+        return Found(events, seen, caller)
+
+    return EventStream(request.app, organization_id, read.caller, look, begin, follow=follow)
+
+
 class LedgerView(View):
     """The head of a ledger: its last position, and the database's clock."""
 
@@ -146,6 +220,8 @@ class VerdictView(View):
     responses=declared(*ALWAYS),
 )
 async def get_ledger(organization_id: UUID, read: ReadLedger) -> Response:
+    """The ledger's last position, and when it was recorded."""
+
     async def head(reader: Reader) -> LedgerView:
         return LedgerView(head=reader.position, at=reader.at)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import ReadState, Write, answer, writes
-from app.api.lists import ListState, each
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.dependencies import ReadState, ReadThen, Write, answer, writes
+from app.api.lists import EXPORTING, ExportThen, Text, each
+from app.api.problems import READING, WRITES, declared
+from app.api.routes.objectives import narrowed
 from app.api.schemas import (
     AmendKeyResultBody,
     CheckInBody,
@@ -23,6 +25,7 @@ from app.api.schemas import (
     patched,
 )
 from app.application.idempotency import Answer
+from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound
@@ -37,18 +40,23 @@ from app.domain.key_result_commands import (
     SucceedBaseline,
 )
 from app.domain.messages import Stream
+from app.domain.objective import Status
+from app.domain.values import Level, OwnerKind
 from app.events.store import WrongExpectedVersion
 from app.projections.check_ins import CheckInRow
 from app.projections.key_results import KeyResultRow
-from app.queries import explain, goals
+from app.queries import explain, goals, series
+from app.queries.choice import SORTED, KeyResultSort, ShownHealth
 from app.queries.explain import ExplanationView
 from app.queries.goals import CheckInView, KeyResultView, ScoreView
+from app.queries.series import KeyResultSeriesView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/key-results")
 WriteObjectives = Annotated[Write, writes(Scope.OBJECTIVES_WRITE)]
 WriteCheckIns = Annotated[Write, writes(Scope.CHECK_INS_WRITE)]
 WriteScores = Annotated[Write, writes(Scope.SCORES_WRITE)]
+_OWNER = "Of whoever it was given to, or else of the owner of its objective."
 
 
 @router.get(
@@ -56,18 +64,37 @@ WriteScores = Annotated[Write, writes(Scope.SCORES_WRITE)]
     operation_id="list_key_results",
     tags=["key results"],
     response_model=Page[KeyResultView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_key_results(
     organization_id: UUID,
-    page: ListState,
+    page: ExportThen,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     removed: bool = False,
+    owner_kind: OwnerKind | None = None,
+    owner_id: Annotated[UUID | None, Query(description=_OWNER)] = None,
+    level: Annotated[Level | None, Query(description=_OWNER)] = None,
+    status: Annotated[Status | None, Query(description="Of its objective.")] = None,
+    health: ShownHealth | None = None,
+    text: Annotated[Text | None, Query(description="In its title, whatever the case.")] = None,
+    sort: Annotated[KeyResultSort | None, Query(description=SORTED)] = None,
 ) -> Response:
+    """Key results, in the order of their drafting, or sorted."""
+    choice = narrowed(health, text, sort)
+    titled = choice.rows
+
+    async def owned(reader: Reader, rows: list[KeyResultRow]) -> list[KeyResultRow]:
+        stated = await goals.owned_at(reader, level, owner_kind, owner_id)
+        rows = await goals.key_results_owned(reader, rows, stated, status)
+        return rows if titled is None else await titled(reader, rows)
+
+    if any(one is not None for one in (owner_kind, owner_id, level, status)):
+        choice = replace(choice, rows=owned)
     return await page.rows(
         KeyResultRow,
         goals.key_results,
+        choice=choice,
         cycle_id=cycle_id,
         objective_id=objective_id,
         removed=None if removed else False,
@@ -81,8 +108,23 @@ async def list_key_results(
     response_model=KeyResultView,
     responses=READING,
 )
-async def get_key_result(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
+async def get_key_result(organization_id: UUID, key_result_id: UUID, read: ReadThen) -> Response:
+    """One key result: its measure, and what it stands at."""
     return await read(goals.key_result, key_result_id)
+
+
+@router.get(
+    "/{key_result_id:id}/series",
+    operation_id="get_key_result_series",
+    tags=["key results"],
+    response_model=KeyResultSeriesView,
+    responses=READING,
+)
+async def get_key_result_series(
+    organization_id: UUID, key_result_id: UUID, read: ReadState
+) -> Response:
+    """Its check-ins as a line to plot, with the ideal line and the forecast."""
+    return await read(series.of_key_result, key_result_id)
 
 
 @router.patch(
@@ -165,12 +207,12 @@ async def record_check_in(
     operation_id="list_check_ins",
     tags=["check-ins"],
     response_model=Page[CheckInView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_check_ins(
     organization_id: UUID,
     key_result_id: UUID,
-    page: ListState,
+    page: ExportThen,
 ) -> Response:
     """Every check-in on a key result, in the order in which they were recorded."""
     return await page.rows(
@@ -247,6 +289,7 @@ async def score_key_result(
     responses=READING,
 )
 async def get_score(organization_id: UUID, key_result_id: UUID, read: ReadState) -> Response:
+    """The score of a key result."""
     return await read(goals.score, key_result_id)
 
 
@@ -272,6 +315,7 @@ check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", ta
     responses=READING,
 )
 async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState) -> Response:
+    """One check-in, as it stands after corrections."""
     return await read(goals.check_in, check_in_id)
 
 

@@ -75,6 +75,7 @@ async def list_kpis(
     in_range: bool | None = None,
     retired: bool | None = None,
 ) -> Response:
+    """KPIs, in the order of their registration."""
     return await page.rows(
         KpiRow,
         kpis.kpis,
@@ -87,6 +88,7 @@ async def list_kpis(
 
 @router.get("/{kpi_id:id}", operation_id="get_kpi", response_model=KpiView, responses=READING)
 async def get_kpi(organization_id: UUID, kpi_id: UUID, read: ReadState) -> Response:
+    """One KPI: its range, its last reading, and whether it is in focus."""
     return await read(kpis.kpi, kpi_id)
 
 
@@ -182,6 +184,7 @@ async def list_readings(organization_id: UUID, kpi_id: UUID, page: ListState) ->
 async def get_reading(
     organization_id: UUID, kpi_id: UUID, reading_id: UUID, read: ReadState
 ) -> Response:
+    """One reading of a KPI."""
     return await read(kpis.reading, kpi_id, reading_id)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.dependencies import ReadState, ReadThen, Write, answer, creates, writes
+from app.api.lists import EXPORTING, Choice, ExportThen, Text
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import (
     DraftKeyResultBody,
     DraftObjectiveBody,
@@ -21,6 +21,7 @@ from app.api.schemas import (
     patched,
 )
 from app.application.idempotency import Answer
+from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import NotFound, Refusal
@@ -37,10 +38,13 @@ from app.domain.objective import (
     ReviseObjective,
     Status,
 )
+from app.domain.values import Level, OwnerKind
 from app.projections.objectives import ObjectiveRow
-from app.queries import explain, goals
+from app.queries import explain, goals, series
+from app.queries.choice import SORTED, GoalSort, ShownHealth, by, holds
 from app.queries.explain import RollUpView
 from app.queries.goals import KeyResultView, ObjectiveView
+from app.queries.series import ObjectiveSeriesView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/objectives", tags=["objectives"])
@@ -100,21 +104,47 @@ async def draft_objective(
     "",
     operation_id="list_objectives",
     response_model=Page[ObjectiveView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_objectives(
     organization_id: UUID,
-    page: ListState,
+    page: ExportThen,
     cycle_id: UUID | None = None,
+    owner_kind: OwnerKind | None = None,
     owner_id: UUID | None = None,
+    level: Annotated[Level | None, Query(description="Of the owner.")] = None,
     status: Status | None = None,
+    health: ShownHealth | None = None,
+    text: Annotated[Text | None, Query(description="In its title, whatever the case.")] = None,
+    sort: Annotated[GoalSort | None, Query(description=SORTED)] = None,
 ) -> Response:
+    """Objectives with their key results, in the order of their drafting, or sorted."""
+
+    async def narrow(reader: Reader) -> dict[str, Any]:
+        return await goals.owned_at(reader, level, owner_kind, owner_id)
+
     return await page.rows(
         ObjectiveRow,
         goals.objectives,
+        narrow=narrow,
+        choice=narrowed(health, text, sort),
         cycle_id=cycle_id,
-        owner_id=owner_id,
         status=status,
+    )
+
+
+def narrowed(health: str | None, text: str | None, sort: str | None) -> Choice:
+    """What of a list of goals is shown, by what only their views tell, and in which order."""
+
+    async def titled(_: Reader, rows: list[Any]) -> list[Any]:
+        return [row for row in rows if holds(text or "", row.title)]
+
+    key, downwards = (None, False) if sort is None else by(sort)
+    return Choice(
+        rows=None if text is None else titled,
+        views=None if health is None else lambda view: view.health == health,
+        key=key,
+        downwards=downwards,
     )
 
 
@@ -124,8 +154,22 @@ async def list_objectives(
     response_model=ObjectiveView,
     responses=READING,
 )
-async def get_objective(organization_id: UUID, objective_id: UUID, read: ReadState) -> Response:
+async def get_objective(organization_id: UUID, objective_id: UUID, read: ReadThen) -> Response:
+    """One objective with its key results and what it contributes to."""
     return await read(goals.objective, objective_id)
+
+
+@router.get(
+    "/{objective_id:id}/series",
+    operation_id="get_objective_series",
+    response_model=ObjectiveSeriesView,
+    responses=READING,
+)
+async def get_objective_series(
+    organization_id: UUID, objective_id: UUID, read: ReadState
+) -> Response:
+    """Its progress after each check-in on one of its key results, as a line to plot."""
+    return await read(series.of_objective, objective_id)
 
 
 @router.patch(
@@ -164,6 +208,7 @@ async def revise_objective(
 async def propose_objective(
     organization_id: UUID, objective_id: UUID, write: WriteObjectives
 ) -> Response:
+    """Put a draft up for a commitment."""
     command = ProposeObjective(objective_id=objective_id)
     return await write.apply(command, goals.objective, objective_id)
 
@@ -205,6 +250,7 @@ async def hand_over_objective(
 async def abandon_objective(
     organization_id: UUID, objective_id: UUID, body: ReasonBody, write: WriteObjectives
 ) -> Response:
+    """Give an objective up, and say why."""
     command = AbandonObjective(objective_id=objective_id, reason=body.reason)
     return await write.apply(command, goals.objective, objective_id)
 
@@ -233,6 +279,8 @@ async def report_result(
 async def draft_key_result(
     organization_id: UUID, objective_id: UUID, body: DraftKeyResultBody, write: CreateObjectives
 ) -> Response:
+    """Add a key result to an objective."""
+
     async def work(unit: UnitOfWork) -> Answer:
         command = _draft_key_result(unit, objective_id, body)
         await unit.execute(command)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Annotated, Literal
 
 import asyncpg
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -54,7 +54,9 @@ async def health_ready(request: Request) -> Response:
     response_model=ProblemKind,
     responses=declared("not-found", "invalid"),
 )
-async def explain_problem(name: str, request: Request) -> ProblemKind | Response:
+async def explain_problem(
+    name: Annotated[str, Path(max_length=100)], request: Request
+) -> ProblemKind | Response:
     """What a problem's `type` means, and how to mend it."""
     kind = KINDS.get(name)
     return kind or render(

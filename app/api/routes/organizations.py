@@ -81,6 +81,7 @@ async def list_organizations(request: Request, caller: AnyCaller) -> Response:
     responses=READING,
 )
 async def get_organization(organization_id: UUID, read: ReadState) -> Response:
+    """The organisation: its name, and when it was founded."""
     return await read(programme.organization)
 
 
@@ -93,5 +94,6 @@ async def get_organization(organization_id: UUID, read: ReadState) -> Response:
 async def rename_organization(
     organization_id: UUID, body: RenameOrganizationBody, write: WriteOrganization
 ) -> Response:
+    """Give the organisation another name."""
     command = RenameOrganization(organization_id=organization_id, name=body.name)
     return await write.apply(command, programme.organization, overwrites=bool)

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.lists import EXPORTING, ExportState
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
 from app.application.directory import correct, enter
 from app.application.erasure import erase
@@ -55,13 +55,14 @@ async def register_person(
     "",
     operation_id="list_people",
     response_model=Page[PersonView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_people(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     active: bool | None = None,
 ) -> Response:
+    """People, in the order of their registration."""
     return await page.rows(PersonRow, programme.people, active=active)
 
 
@@ -72,6 +73,7 @@ async def list_people(
     responses=READING,
 )
 async def get_person(organization_id: UUID, person_id: UUID, read: ReadState) -> Response:
+    """One person, with their teams."""
     return await read(programme.person, person_id)
 
 

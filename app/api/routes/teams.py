@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import ReadState, Write, answer, creates, writes
-from app.api.lists import ListState
-from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.lists import EXPORTING, ExportState
+from app.api.problems import READING, WRITES, declared
 from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
@@ -65,14 +65,15 @@ async def form_team(organization_id: UUID, body: FormTeamBody, write: CreateTeam
     "",
     operation_id="list_teams",
     response_model=Page[TeamView],
-    responses=LISTING,
+    responses=EXPORTING,
 )
 async def list_teams(
     organization_id: UUID,
-    page: ListState,
+    page: ExportState,
     parent_id: UUID | None = None,
     active: bool | None = None,
 ) -> Response:
+    """Teams, in the order in which they were formed."""
     return await page.rows(TeamRow, programme.teams, parent_id=parent_id, active=active)
 
 
@@ -83,6 +84,7 @@ async def list_teams(
     responses=READING,
 )
 async def get_team(organization_id: UUID, team_id: UUID, read: ReadState) -> Response:
+    """One team, with its members."""
     return await read(programme.team, team_id)
 
 
@@ -132,6 +134,7 @@ async def disband_team(organization_id: UUID, team_id: UUID, write: WriteTeams) 
 async def add_member(
     organization_id: UUID, team_id: UUID, person_id: UUID, body: MemberBody, write: WriteTeams
 ) -> Response:
+    """Make a person a member of the team, or give a member another part in it."""
     command = AddMember(team_id=team_id, person_id=person_id, role=body.role)
     return await write.apply(command, programme.team, team_id)
 
@@ -145,5 +148,6 @@ async def add_member(
 async def remove_member(
     organization_id: UUID, team_id: UUID, person_id: UUID, write: WriteTeams
 ) -> Response:
+    """Let a person leave the team."""
     command = RemoveMember(team_id=team_id, person_id=person_id)
     return await write.apply(command, programme.team, team_id)

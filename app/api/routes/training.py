@@ -105,6 +105,7 @@ async def list_workshops(
     status: WorkshopStatus | None = None,
     team_id: UUID | None = None,
 ) -> Response:
+    """Workshops, in the order in which they were scheduled."""
     view = each(training.workshop_view)
     return await page.rows(WorkshopRow, view, kind=kind, status=status, team_id=team_id)
 
@@ -116,6 +117,7 @@ async def list_workshops(
     responses=READING,
 )
 async def get_workshop(organization_id: UUID, workshop_id: UUID, read: ReadState) -> Response:
+    """One workshop: who was invited, who came, and what it led to."""
     return await read(training.workshop, workshop_id)
 
 
@@ -180,6 +182,7 @@ async def complete_workshop(
 async def cancel_workshop(
     organization_id: UUID, workshop_id: UUID, body: ReasonBody, write: WriteTraining
 ) -> Response:
+    """Call a workshop off, and say why."""
     return await _of_workshop(write, CancelWorkshop(workshop_id=workshop_id, reason=body.reason))
 
 
@@ -192,6 +195,7 @@ async def cancel_workshop(
 async def reschedule_workshop(
     organization_id: UUID, workshop_id: UUID, body: RescheduleWorkshopBody, write: WriteTraining
 ) -> Response:
+    """Move a workshop to another time."""
     command = RescheduleWorkshop(
         workshop_id=workshop_id, scheduled_at=body.scheduled_at, reason=body.reason
     )
@@ -230,6 +234,7 @@ async def designate_coach(
 async def list_coaches(
     organization_id: UUID, page: ListState, active: bool | None = None
 ) -> Response:
+    """Coaches, in the order of their designation."""
     return await page.rows(CoachRow, training.coaches, active=active)
 
 
@@ -240,6 +245,7 @@ async def list_coaches(
     responses=READING,
 )
 async def get_coach(organization_id: UUID, person_id: UUID, read: ReadState) -> Response:
+    """One coach: certified until when, and for which teams."""
     return await read(training.coach, person_id)
 
 
@@ -285,6 +291,7 @@ async def relieve_coach(
     write: WriteTraining,
     body: OptionalReasonBody | None = None,
 ) -> Response:
+    """Let a coach go, and say why."""
     command = RelieveCoach(person_id=person_id, reason=body.reason if body else None)
     return await write.apply(command, training.coach, person_id)
 
