@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.problems import KINDS
-from app.config import Settings
 from app.application.import_csv_table import CsvInvalid
+from app.config import Settings
 from app.domain.errors import Refusal
 from app.main import create_app
 from tests.api.programme import QUARTER, ROUTES, UNKNOWN, Api, Json, Stage

@@ -481,3 +481,14 @@ async def test_a_key_that_stands_for_nobody_sees_scores_if_it_may_read_the_histo
     board, audit = [await house.api.key_for("read", *more) for more in ((), ("history:read",))]
     assert (await board.get(path))["score"] is None
     assert (await audit.get(path))["score"] is not None
+
+
+async def test_an_identity_is_linked_and_unlinked_by_events(api: Api) -> None:
+    person = await api.person()
+    here = f"/people/{person['id']}/identity"
+    body = {"issuer": "https://login.example.org", "subject": "00u1"}
+    assert (await api.put(here, body))["issuer"] == "https://login.example.org"
+    answer = await api.request("DELETE", here)
+    assert (answer.status_code, answer.json()["issuer"]) == (200, None)
+    kinds = [event["type"] for event in (await api.get("/events"))["items"]]
+    assert kinds[-2:] == ["person.identity_linked", "person.identity_unlinked"]

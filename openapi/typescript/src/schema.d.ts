@@ -12011,6 +12011,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "01a21064-c81f-7226-9a63-28c68edd6b84",
+                     *       "version": 3,
+                     *       "name": "Ada Park",
+                     *       "email": "ada@example.org",
+                     *       "active": true,
+                     *       "issuer": null,
+                     *       "erased": false,
+                     *       "registered_at": "2026-11-25T01:49:30.014259Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["PersonView"];
                 };
             };
