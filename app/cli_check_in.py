@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -171,14 +171,21 @@ class _Server:
         except (httpx.InvalidURL, UnicodeError) as error:
             raise CannotCheckIn(f"{base} or the key cannot be used: {error}.") from error
         server = cls(client)
-        if organization is None:
-            found = server.ask("GET", "/v1/organizations").json()["items"]
-            if len(found) != 1:
-                named = "".join(f"\n{one['id']} {one['name']}" for one in found)
-                raise CannotCheckIn(f"The key opens {len(found)}; name one: --organization{named}")
-            organization = found[0]["id"]
-        server.path = f"/v1/organizations/{organization}/check-ins:batch?partial=true"
+        try:
+            org_id = organization or server.only_one()
+        except BaseException:
+            client.close()
+            raise
+        server.path = f"/v1/organizations/{org_id}/check-ins:batch?partial=true"
         return server
+
+    def only_one(self) -> str:
+        """The organisation that the key opens. Raises CannotCheckIn when there are several."""
+        found = self.ask("GET", "/v1/organizations").json()["items"]
+        if len(found) != 1:
+            named = "".join(f"\n{one['id']} {one['name']}" for one in found)
+            raise CannotCheckIn(f"The key opens {len(found)}; name one: --organization{named}")
+        return str(found[0]["id"])
 
     def __enter__(self) -> _Server:
         return self
@@ -342,6 +349,6 @@ def _number(text: str) -> int | float | str:
         number = Decimal(text)
         whole = number.is_finite() and number == number.to_integral_value()
         found = int(number) if whole and abs(number) < 10**15 else float(number)
-    except (InvalidOperation, OverflowError, ValueError):
+    except (ArithmeticError, ValueError):
         return text
     return found if math.isfinite(found) else text

@@ -124,15 +124,16 @@ async def test_what_is_not_in_the_ledger_has_no_proof(
     )
 
 
-async def test_a_server_without_a_key_says_how_to_give_it_one(
-    api: Api, app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app.state, "signing_key", None)
-    await api.refused("no-signing-key", "GET", "/ledger/checkpoint")
-    problem = await api.refused("no-signing-key", "POST", "/ledger/checkpoints")
-    assert "OKR_SIGNING_KEY_FILE" in problem["detail"]
-    assert (await api.get("/ledger/checkpoints"))["verifier_key"] is None
-    assert (await api.get("/ledger/proofs/inclusion", position=1))["size"] == 1
+async def test_a_server_without_a_key_says_how_to_give_it_one(api: Api, app: FastAPI) -> None:
+    kept, app.state.signing_key = app.state.signing_key, None
+    try:
+        await api.refused("no-signing-key", "GET", "/ledger/checkpoint")
+        problem = await api.refused("no-signing-key", "POST", "/ledger/checkpoints")
+        assert "OKR_SIGNING_KEY_FILE" in problem["detail"]
+        assert (await api.get("/ledger/checkpoints"))["verifier_key"] is None
+        assert (await api.get("/ledger/proofs/inclusion", position=1))["size"] == 1
+    finally:
+        app.state.signing_key = kept
 
 
 # The key's file ---------------------------------------------------------------------------

@@ -210,6 +210,7 @@ def _issue(**more: Any) -> IssueApiKey:
         "held": frozenset(Scope),
         "person_known": True,
         "unknown_teams": (),
+        "known_key_results": (),
     }
     return IssueApiKey(**{**values, **more})
 

@@ -388,6 +388,8 @@ async def test_each_role_and_scope_is_let_through_or_refused_as_the_tables_say(
         got = answer.json()["type"] if answer.status_code in (401, 403, 404) else None
         # To whoever is let through, the request makes sense, or the state alone refuses it.
         makes_sense = answer.status_code in (200, 201, 401, 403, 404, 409)
+        if route.operation_id == "stream_check_ins":
+            makes_sense |= answer.status_code == 415  # it takes lines, and was sent one object
         if got != expected or not makes_sense:
             wrong[name] = f"{answer.status_code} {answer.text[:300]}; expected {expected}"
     assert not wrong
