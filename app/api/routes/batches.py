@@ -198,7 +198,7 @@ def _result(made: CheckInView | None, problem: Mapping[str, Any], line: int | No
             "`lines`, `recorded` and `refused`.",
             "content": {NDJSON: {"schema": {"$ref": "#/components/schemas/LineResultView"}}},
         },
-        **declared(*ALWAYS, "unsupported-media-type"),
+        **declared(*ALWAYS, "too-large", "unsupported-media-type"),
     },
     openapi_extra={
         "requestBody": {
