@@ -28,7 +28,9 @@ demo: $(INSTALLED) ## Serve a demonstration organisation from an embedded Postgr
 .PHONY: test
 test: $(INSTALLED) ## Run all tests
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --ignore tests/faults
-	@# By themselves: they kill, stall and overload, and would take others for the cause.
+
+.PHONY: faults
+faults: $(INSTALLED) ## Run the fault tests, with nothing else beside them
 	$(BIN)/python -m pytest -q tests/faults
 
 .PHONY: check

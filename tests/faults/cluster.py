@@ -22,6 +22,7 @@ from uuid_utils.compat import uuid7
 from app.application import keys
 from app.embedded import EmbeddedPostgres
 from app.events.store import Connection
+from app.signing import make_key_file
 from tests.api.programme import Api
 from tests.conftest import Database, clone
 from tests.server import OKR, environment, free_port, wait_until_ready
@@ -137,13 +138,23 @@ class Server:
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.said()}") from error
 
+    def _signing_key(self) -> Path:
+        path = self._folder / "signing.key"
+        with suppress(FileExistsError):
+            make_key_file(path, "okr-ledger.faults")
+        return path
+
     def _started(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [OKR, "serve", "--port", str(self.port)],
                 cwd=self._folder,
                 # One credential is all the load there is: its rate is not what is tried here.
-                env=environment(DATABASE_URL=self._database.url, OKR_RATE_PER_MINUTE="0"),
+                env=environment(
+                    DATABASE_URL=self._database.url,
+                    OKR_RATE_PER_MINUTE="0",
+                    OKR_SIGNING_KEY_FILE=str(self._signing_key()),
+                ),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
