@@ -23,7 +23,7 @@ WRITES = {
     if method_of(route) != "GET"
     and route.operation_id not in CHANGES_NOTHING | {"stream_check_ins"}
 }
-"""Every route that writes; a stream answers line by line what became of each, and has no one end."""
+"""Every route that writes; a stream answers line by line, and so has no one end."""
 CODES = {"P0001": "/problems/internal", "40001": "/problems/unavailable"}
 """What Postgres is made to say at the commit, and what a client is told of it."""
 _OTHERWISE: dict[str, Json] = {
