@@ -27,11 +27,7 @@ demo: $(INSTALLED) ## Serve a demonstration organisation from an embedded Postgr
 
 .PHONY: test
 test: $(INSTALLED) ## Run all tests
-	$(BIN)/python -m pytest -q -n auto --dist worksteal --ignore tests/faults --ignore tests/contract
-
-.PHONY: contract
-contract: $(INSTALLED) ## Fuzz the API against its document
-	$(BIN)/python -m pytest -q tests/contract
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --ignore tests/faults
 
 .PHONY: faults
 faults: $(INSTALLED) ## Run the fault tests, with nothing else beside them

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from app.application.bundle import FORMAT, event_of
+from app.application.bundle import NotABundle, Opening, event_of, parts_of
 from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle
 from app.domain.deployment import MeasureWhatMatters
@@ -25,17 +24,12 @@ from app.events.codec import UnreadableEvent
 from app.events.envelope import Recorded
 from app.events.texts import Texts
 from app.evidence.merkle import Frontier, is_included
-from app.evidence.notes import Checkpoint, NotANote, VerifierKey, open_note
+from app.evidence.notes import Checkpoint, VerifierKey, open_note
 from app.projections.registry import project
 from app.projections.rows import MemoryRows, ProjectionMismatch
 
-_LONGEST_LINE = 16_000_000
 # Of a cycle only these are whole: other streams began before it, or outside of it.
 _WHOLE_IN_A_CYCLE = ("cycle", "objective", "key_result")
-
-
-class NotABundle(Exception):
-    """The file is no bundle, or breaks off; the message says where."""
 
 
 @dataclass(slots=True)
@@ -49,7 +43,7 @@ class Verdict:
     checkpoint: Checkpoint
     organization_id: UUID
     cycle_id: UUID | None
-    vouched_for: bool
+    vouched_for: bool = False
     events: int = 0
     scores: int = 0
     findings: list[str] = field(default_factory=list)
@@ -67,59 +61,30 @@ def audit(
     `key` is the signer's, from elsewhere than the bundle; `earlier` are checkpoints that were
     kept of this ledger, and that it must have grown out of.
     """
-    told = _parts(lines, progress)
-    verdict, claimed = _opening(told, key)
-    kept = [Checkpoint.parse(open_note(note, key or claimed)) for note in earlier]
-    _Auditor(verdict, kept).run(told)
+    parts = parts_of(lines, progress)
+    opening = Opening.read(parts)
+    trusted = key or opening.verifier
+    verdict = _opened(opening, trusted)
+    verdict.vouched_for = key is not None
+    kept = [Checkpoint.parse(open_note(note, trusted)) for note in earlier]
+    _Auditor(verdict, kept).run(parts)
     return verdict
 
 
-def _parts(
-    lines: Iterable[bytes], progress: Callable[[int], None] | None
-) -> Iterator[dict[str, Any]]:
-    """Each line as the object that it is. Raises NotABundle."""
-    for number, text in enumerate(lines, 1):
-        try:
-            if len(text) > _LONGEST_LINE:
-                raise ValueError("it is too long")
-            part = json.loads(text)
-            if not isinstance(part, dict):
-                raise TypeError("it is no JSON object")
-        except (ValueError, TypeError, RecursionError) as error:
-            raise NotABundle(f"line {number} cannot be read: {error}") from error
-        if progress:
-            progress(len(text))
-        yield part
-
-
-def _opening(
-    parts: Iterator[dict[str, Any]], key: VerifierKey | None
-) -> tuple[Verdict, VerifierKey]:
-    """What the bundle says it is, held against its checkpoint. Raises NotABundle, NotANote."""
-    try:
-        what = next(parts)["bundle"]
-        if what["format"] != FORMAT:
-            raise NotABundle(f"this is {what['format']!r}, and not {FORMAT!r}")
-        org_id = UUID(what["organization_id"])
-        cycle_id = None if what["cycle_id"] is None else UUID(what["cycle_id"])
-        claimed = VerifierKey.parse(what["verifier_key"])
-        note, size = str(next(parts)["checkpoint"]), int(what["size"])
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-        if isinstance(error, NotANote):
-            raise
-        raise NotABundle(f"its first lines do not say what it is: {error!r}") from error
-    checkpoint = Checkpoint.parse(open_note(note, key or claimed))
-    verdict = Verdict(checkpoint, org_id, cycle_id, vouched_for=key is not None)
-    if not checkpoint.origin.endswith(f"/{org_id}"):
+def _opened(opening: Opening, key: VerifierKey) -> Verdict:
+    """What the bundle says it is, held against its checkpoint. Raises NotANote."""
+    checkpoint = Checkpoint.parse(open_note(opening.note, key))
+    verdict = Verdict(checkpoint, opening.org_id, opening.cycle_id)
+    if not checkpoint.origin.endswith(f"/{opening.org_id}"):
         verdict.findings.append(
-            f"the checkpoint is of {checkpoint.origin}, and not of organisation {org_id}"
+            f"the checkpoint is of {checkpoint.origin}, and not of organisation {opening.org_id}"
         )
-    if checkpoint.size != size:
+    if checkpoint.size != opening.size:
         verdict.findings.append(
-            f"the bundle says it has the ledger up to event {size}, the checkpoint up to "
+            f"the bundle says it has the ledger up to event {opening.size}, the checkpoint up to "
             f"{checkpoint.size}"
         )
-    return verdict, claimed
+    return verdict
 
 
 class _Auditor:

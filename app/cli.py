@@ -25,12 +25,12 @@ from uuid_utils.compat import uuid7
 from app import __version__, demo, migrate
 from app.api.streams import Streams
 from app.application import replay
+from app.application.bundle import NotABundle
 from app.application.import_csv_table import CsvInvalid
 from app.application.import_document import DocumentInvalid
 from app.application.importing import ImportReport, organization_of, run_import
 from app.application.ledgers import Ledgers
 from app.application.restore import NotRestorable
-from app.audit import NotABundle
 from app.cli_check_in import CannotCheckIn, check_in
 from app.cli_csv import ExampleMapping, Mapping, ShowDocument, complain_of, documents_of, show
 from app.cli_evidence import evidence

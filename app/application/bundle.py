@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,12 +22,64 @@ from app.events import store
 from app.events.envelope import Meta, Recorded
 from app.events.store import Filter
 from app.evidence.merkle import inclusion_proof, inclusion_proofs, root
-from app.evidence.notes import SigningKey
+from app.evidence.notes import SigningKey, VerifierKey
 
 FORMAT = "okr-ledger-bundle/1"
 _BLOCK = 256
+_LONGEST_LINE = 16_000_000
 # What a cycle's events are judged by: decisions, teams and people belong to no cycle.
 AROUND = ("organization", "deployment", "person", "team", "roles", "coach")
+
+
+class NotABundle(Exception):
+    """The file is no bundle, or breaks off; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the first two lines say. Whether the note is signed, and by whom, is not looked at."""
+
+    org_id: UUID
+    cycle_id: UUID | None
+    size: int
+    verifier: VerifierKey
+    note: str
+
+    @classmethod
+    def read(cls, parts: Iterator[dict[str, Any]]) -> Opening:
+        """Raises NotABundle."""
+        try:
+            what = next(parts)["bundle"]
+            if what["format"] != FORMAT:
+                raise NotABundle(f"this is {what['format']!r}, and not {FORMAT!r}")
+            cycle_id = what["cycle_id"]
+            return cls(
+                UUID(what["organization_id"]),
+                None if cycle_id is None else UUID(cycle_id),
+                int(what["size"]),
+                VerifierKey.parse(what["verifier_key"]),
+                str(next(parts)["checkpoint"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            raise NotABundle(f"its first lines do not say what it is: {error!r}") from error
+
+
+def parts_of(
+    lines: Iterable[bytes], progress: Callable[[int], None] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Each line as the object that it is. Raises NotABundle."""
+    for number, text in enumerate(lines, 1):
+        try:
+            if len(text) > _LONGEST_LINE:
+                raise ValueError("it is too long")
+            part = json.loads(text)
+            if not isinstance(part, dict):
+                raise TypeError("it is no JSON object")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise NotABundle(f"line {number} cannot be read: {error}") from error
+        if progress:
+            progress(len(text))
+        yield part
 
 
 def line(**content: Any) -> bytes:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from app.application import replay
-from app.application.bundle import FORMAT, event_of
+from app.application.bundle import NotABundle, Opening, event_of, parts_of
 from app.application.ledgers import Ledgers
 from app.events import store
 from app.events.envelope import Recorded
 from app.events.store import Connection
 from app.evidence.merkle import Frontier
-from app.evidence.notes import Checkpoint, NotANote, text_of
+from app.evidence.notes import Checkpoint, text_of
 
 _AT_ONCE = 500
 
@@ -27,22 +25,20 @@ class NotRestorable(Exception):
     """The bundle cannot be taken in, and nothing of it was; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """What the first lines of a bundle of a whole ledger say."""
-
-    org_id: UUID
-    checkpoint: Checkpoint
-
-
 async def restore(ledgers: Ledgers, lines: Iterable[bytes]) -> tuple[UUID, int]:
     """Take in a whole ledger that is not here yet, in one transaction; how many events it has.
 
     Ids, positions, times and hashes stay what they were. The events must be those under the
-    bundle's checkpoint; whose signature that is, `okr audit` tells. Raises NotRestorable.
+    bundle's checkpoint; whose signature that is, `okr audit` tells. Raises NotRestorable,
+    NotABundle, NotANote.
     """
-    parts = _parts(lines)
-    whole = _opening(parts)
+    parts = parts_of(lines)
+    whole = Opening.read(parts)
+    if whole.cycle_id is not None:
+        raise NotRestorable(
+            "Only a bundle of a whole ledger can be taken in, and not one of a cycle."
+        )
+    signed = Checkpoint.parse(text_of(whole.note))
 
     async def work(conn: Connection) -> int:
         await store.as_organization(conn, whole.org_id)
@@ -70,35 +66,12 @@ async def restore(ledgers: Ledgers, lines: Iterable[bytes]) -> tuple[UUID, int]:
             if events:
                 await store.append(conn, head, events)
                 head = await store.lock_head(conn, whole.org_id)
-        signed = whole.checkpoint
         if (frontier.size, frontier.root()) != (signed.size, signed.root):
             raise NotRestorable("The events are not those that were signed; run `okr audit` on it.")
         await replay.rebuild(conn, whole.org_id)
         return frontier.size
 
     return whole.org_id, await ledgers.in_transaction(work)
-
-
-def _parts(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for number, text in enumerate(lines, 1):
-        try:
-            part = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise NotRestorable(f"Line {number} cannot be read: {error}.") from error
-        if not isinstance(part, dict):
-            raise NotRestorable(f"Line {number} is no JSON object.")
-        yield part
-
-
-def _opening(parts: Iterator[dict[str, Any]]) -> _Whole:
-    try:
-        what = next(parts)["bundle"]
-        if what["format"] != FORMAT or what["cycle_id"] is not None:
-            raise NotRestorable(f"Only a bundle of a whole ledger ({FORMAT}) can be taken in.")
-        note = str(next(parts)["checkpoint"])
-        return _Whole(UUID(what["organization_id"]), Checkpoint.parse(text_of(note)))
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, NotANote) as error:
-        raise NotRestorable(f"The first lines do not say what it is: {error!r}.") from error
 
 
 def _content(
@@ -115,8 +88,8 @@ def _content(
             elif "end" in part:
                 return
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
-            raise NotRestorable(f"A line cannot be read: {error!r}.") from error
-    raise NotRestorable("The bundle breaks off: its last line is not its end.")
+            raise NotABundle(f"a line cannot be read: {error!r}") from error
+    raise NotABundle("it breaks off: its last line is not its end")
 
 
 def _batches(items: Iterator[Any]) -> Iterator[list[Any]]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import schemathesis
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context: Any, value: Any) -> bytes:
+    """One line, with whatever was made up for it."""
+    return json.dumps(value).encode() + b"\n"
 
 
 @schemathesis.hook
