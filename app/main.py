@@ -11,10 +11,11 @@ from fastapi_offline import FastAPIOffline
 from app import __version__, logs
 from app.api import openapi, problems
 from app.api.admission import Admission, Lanes
-from app.api.dependencies import only_known_parameters
+from app.api.demands import Demanding
 from app.api.limits import Limits
 from app.api.metrics import Metrics
 from app.api.middleware import Bounds, Cors, Envelope, Failures
+from app.api.reading import only_known_parameters
 from app.api.routes import (
     access,
     alignments,
@@ -139,8 +140,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics(lambda: getattr(app.state, "keys", None) and app.state.ledgers.pool)
     problems.install(app)
     # From the inside out: the last one added is the first to see a request.
-    app.add_middleware(Bounds, settings=settings)
-    app.add_middleware(Admission, settings=settings, lanes=app.state.lanes)
+    demanding = Demanding(app.state.routes)
+    app.add_middleware(Bounds, settings=settings, demanding=demanding)
+    app.add_middleware(Admission, settings=settings, lanes=app.state.lanes, demanding=demanding)
     app.add_middleware(Failures)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)

@@ -14,29 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.demands import Demanding
 from app.api.problems import render, unavailable
 from app.config import Settings
 from app.transactions import Work, work_at_hand
 
 RETRY_SECONDS = 1
 _ALWAYS_LET_IN = ("/health/live", "/health/ready", "/metrics")
-# Long by nature, in statements that are long themselves, or in many short ones.
-_LONG_STATEMENTS = ("/ledger:verify", ":erase")
-_MANY_STATEMENTS = (
-    "/imports",
-    "/imports/csv",
-    "/check-ins:batch",
-    # Of what is signed or proved, every leaf may have to be read.
-    "/checkpoint",
-    "/checkpoints",
-    "/proofs/inclusion",
-    "/proofs/consistency",
-    "/diff",
-    "/timeline",
-)
 _INTO_THE_PAST = (b"as_of", b"effective_at")
-# As long as the client goes on: each of its transactions is long work of its own.
-_STREAMS = ("/check-ins:stream",)
 _BODY_AT_ONCE_SECONDS = 0.05
 _READ_ON_BYTES = 65_536
 
@@ -118,33 +103,35 @@ class Admission:
     `request_timeout`, or `command_timeout` where statements are long themselves.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, lanes: Lanes) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, lanes: Lanes, demanding: Demanding
+    ) -> None:
         self.app = app
         self._settings = settings
         self._lanes = lanes
+        self._demanding = demanding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path, seconds = scope["path"], self._settings.request_timeout
-        if path.endswith(_STREAMS):
+        demanded = self._demanding.of(scope)
+        if demanded.by_line:
             await self._streaming(scope, receive, send)
             return
-        work = Work(seconds)
-        lane: Lane | None = self._lanes.ordinary
-        if path in _ALWAYS_LET_IN:
+        is_long = demanded.long or demanded.long_statements or _asks_for_much(scope)
+        seconds = None if demanded.long_statements else self._settings.request_timeout
+        work = Work(seconds, is_long=is_long)
+        lane: Lane | None = self._lanes.long if is_long else self._lanes.ordinary
+        if scope["path"] in _ALWAYS_LET_IN:
             lane = None
-        elif path.endswith(_LONG_STATEMENTS):
-            work = Work(None, is_long=True)
-        elif path.endswith(_MANY_STATEMENTS) or _asks_for_much(scope):
-            work = Work(seconds, is_long=True)
-        if work.is_long:
-            lane = self._lanes.long
         await self._held(scope, receive, send, work, _Place(lane))
 
     async def _streaming(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """No deadline for the whole: whoever answers bounds each transaction and each pause."""
+        """No deadline for the whole: whoever answers bounds each transaction and each pause.
+
+        Each of its transactions takes a place among long work by itself.
+        """
         held = work_at_hand.set(Work(self._settings.request_timeout))
         place = _Place(self._lanes.streams)
         try:

@@ -15,10 +15,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 from sqlmodel import SQLModel
 
-from app.api.dependencies import Read, reads, reads_then
 from app.api.exports import MEDIA_TYPE as CSV
 from app.api.exports import Sheet, is_wanted
 from app.api.problems import LISTING, ApiProblem
+from app.api.reading import Read, reads, reads_then
 from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.queries.choice import Key, ordered

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app import logs
+from app.api.demands import Demanding
 from app.api.problems import render
 from app.config import Settings
 
@@ -235,8 +236,6 @@ class Cors(CORSMiddleware):
 
 # What every request is held to ------------------------------------------------------------
 
-# Of any length: whoever reads it bounds each line, and each pause.
-_BY_LINE = ("/check-ins:stream",)
 _STRING = re.compile(rb'"[^"]*"')
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
@@ -246,21 +245,24 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 class Bounds:
     """Refuses what is too long, too deep, too slow, or written in a way that nobody here reads."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, demanding: Demanding) -> None:
         self.app = app
         self._settings = settings
+        self._demanding = demanding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if scope["path"].endswith(_BY_LINE):
+        headers, demanded = Headers(scope=scope), self._demanding.of(scope)
+        if demanded.by_line:
+            # Of any length: whoever reads it bounds each line, and each pause.
             refusal = self._head(scope) or _encoding(scope, headers)
             await (refusal or self.app)(scope, receive, _closing(send))
             return
         told = headers.get("content-length", "0").lstrip("0") or "0"
-        limit = self._limit(scope)
+        settings = self._settings
+        limit = settings.max_import_bytes if demanded.large_body else settings.max_body_bytes
         refusal = (
             self._head(scope) or _encoding(scope, headers) or _length(scope, told, limit, headers)
         )
@@ -302,10 +304,6 @@ class Bounds:
 
         answering = self.app if refusal is None else refusal
         await answering(scope, receiving, sending)
-
-    def _limit(self, scope: Scope) -> int:
-        is_import = scope["path"].endswith(("/imports", "/imports/csv"))
-        return self._settings.max_import_bytes if is_import else self._settings.max_body_bytes
 
     def _head(self, scope: Scope) -> Response | None:
         url = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))

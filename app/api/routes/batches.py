@@ -17,7 +17,8 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Asked
 
 from app.api.admission import Overloaded
-from app.api.dependencies import Write, caller_still, creates, runs
+from app.api.callers import caller_still
+from app.api.demands import demands
 from app.api.lines import LONGEST_LINE, Line, LineReader
 from app.api.middleware import DEEPEST, too_deep
 from app.api.problems import (
@@ -34,6 +35,7 @@ from app.api.problems import (
     unavailable,
 )
 from app.api.schemas import CheckInBatchBody, CheckInItem, StreamedCheckIn, Unfit, narrow
+from app.api.writing import Write, creates, runs
 from app.application.batches import Wanted, load, record
 from app.application.idempotency import Answer
 from app.application.pointers import pointed
@@ -89,6 +91,7 @@ class LineResultView(ItemResultView):
         **declared(*WRITES, *_PROBLEMS),
     },
 )
+@demands(long=True)
 async def record_check_ins(
     organization_id: UUID,
     body: CheckInBatchBody,
@@ -207,6 +210,7 @@ def _result(made: CheckInView | None, problem: Mapping[str, Any], line: int | No
         }
     },
 )
+@demands(by_line=True)
 async def stream_check_ins(
     organization_id: UUID,
     request: Request,

@@ -9,8 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.dependencies import json_response
+from app.api.demands import demands
 from app.api.problems import ALWAYS, declared
+from app.api.reading import json_response
 from app.api.routes.imports import WriteImports
 from app.application.import_csv import CsvNote, translate
 from app.application.import_csv_mapping import CsvMapping
@@ -61,6 +62,7 @@ class CsvImportReport(BaseModel):
         "document-invalid",
     ),
 )
+@demands(long=True, large_body=True)
 async def import_csv(
     organization_id: UUID,
     body: CsvImportBody,

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, creates, writes
 from app.api.lists import EXPORTING, ExportState, each
 from app.api.problems import READING, WRITES, declared
+from app.api.reading import ReadState
 from app.api.schemas import (
     AcceptDependencyBody,
     DeclineDependencyBody,
@@ -17,6 +17,7 @@ from app.api.schemas import (
     NoteBody,
     ReasonBody,
 )
+from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.dependencies import Read, Write, creates, digest_tag, reads
+from app.api.demands import demands
 from app.api.problems import ALWAYS, READING, WRITES, declared
+from app.api.reading import Read, digest_tag, reads
+from app.api.writing import Write, creates
 from app.application.evidence import NoSigningKey, keep_checkpoint
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
@@ -42,6 +44,7 @@ Size = Annotated[int | None, Query(ge=1, le=2**62, description="A size; without 
     },
     response_class=Response,
 )
+@demands(long=True)
 async def get_checkpoint(organization_id: UUID, request: Request, read: ReadHistory) -> Response:
     """What the ledger is now, or was (`as_of`), signed, for whoever wants to hold it to that."""
     async with read.reader() as reader:
@@ -56,6 +59,7 @@ async def get_checkpoint(organization_id: UUID, request: Request, read: ReadHist
     response_model=CheckpointsView,
     responses=READING,
 )
+@demands(long=True)
 async def list_checkpoints(organization_id: UUID, request: Request, read: ReadHistory) -> Response:
     """The checkpoints that were kept here, and the key that verifies them."""
     return await read(evidence.checkpoints, request.app.state.signing_key)
@@ -68,6 +72,7 @@ async def list_checkpoints(organization_id: UUID, request: Request, read: ReadHi
     response_model=CheckpointView,
     responses=declared(*WRITES, "no-signing-key"),
 )
+@demands(long=True)
 async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Keep) -> Response:
     """Sign what the ledger is now, and keep it: `ledger:verify` holds the ledger to it.
 
@@ -90,6 +95,7 @@ async def keep_checkpoint_now(organization_id: UUID, request: Request, write: Ke
     response_model=InclusionView,
     responses=READING,
 )
+@demands(long=True)
 async def prove_inclusion(
     organization_id: UUID,
     read: ReadHistory,
@@ -108,6 +114,7 @@ async def prove_inclusion(
     response_model=ConsistencyView,
     responses=READING,
 )
+@demands(long=True)
 async def prove_consistency(
     organization_id: UUID,
     read: ReadHistory,

@@ -11,9 +11,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api import streams
-from app.api.dependencies import Read, caller_still, json_response, permit, reads_now
+from app.api.callers import caller_still, permit
+from app.api.demands import demands
 from app.api.lists import Listing, lists
 from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
+from app.api.reading import Read, json_response, reads_now
 from app.api.streams import EventStream, Found
 from app.application import replay
 from app.application.ledgers import OutsideLedger, Reader
@@ -234,6 +236,7 @@ async def get_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     response_model=VerdictView,
     responses=declared(*ALWAYS),
 )
+@demands(long_statements=True)
 async def verify_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     """Replay every event, and compare with every live row and every hash."""
     async with read.reader() as reader:

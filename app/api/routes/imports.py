@@ -7,8 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.dependencies import Write, json_response, runs
+from app.api.demands import demands
 from app.api.problems import ALWAYS, declared
+from app.api.reading import json_response
+from app.api.writing import Write, runs
 from app.application.import_document import ImportDocument, parse
 from app.application.importing import ImportReport, run_import
 from app.domain.access import Scope
@@ -31,6 +33,7 @@ WriteImports = Annotated[Write, runs(Scope.IMPORTS_WRITE)]
         }
     },
 )
+@demands(long=True, large_body=True)
 async def import_document(
     organization_id: UUID,
     request: Request,

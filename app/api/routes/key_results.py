@@ -9,9 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
-from app.api.dependencies import ReadState, ReadThen, Write, answer, writes
 from app.api.lists import EXPORTING, ExportThen, Text, each
 from app.api.problems import READING, WRITES, declared
+from app.api.reading import ReadState, ReadThen
 from app.api.routes.objectives import narrowed
 from app.api.schemas import (
     AmendKeyResultBody,
@@ -24,6 +24,7 @@ from app.api.schemas import (
     narrow,
     patched,
 )
+from app.api.writing import Write, answer, writes
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork

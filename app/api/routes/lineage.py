@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState
 from app.api.problems import READING
+from app.api.reading import ReadState
 from app.queries import lineage
 from app.queries.lineage import KeyResultLineageView, ObjectiveLineageView
 

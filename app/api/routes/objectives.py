@@ -7,9 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import ReadState, ReadThen, Write, answer, creates, writes
 from app.api.lists import EXPORTING, Choice, ExportThen, Text
 from app.api.problems import READING, WRITES, declared
+from app.api.reading import ReadState, ReadThen
 from app.api.schemas import (
     DraftKeyResultBody,
     DraftObjectiveBody,
@@ -20,6 +20,7 @@ from app.api.schemas import (
     narrow,
     patched,
 )
+from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.api.dependencies import operator_or_open
+from app.api.callers import operator_or_open
 from app.api.problems import KINDS, ProblemKind, declared, render
 from app.application.import_document import schema as import_schema
 from app.queries.views import View

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import ReadState, Write, answer, creates, writes
+from app.api.demands import demands
 from app.api.lists import EXPORTING, ExportState
 from app.api.problems import READING, WRITES, declared
+from app.api.reading import ReadState
 from app.api.schemas import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
+from app.api.writing import Write, answer, creates, writes
 from app.application.directory import correct, enter
 from app.application.erasure import erase
 from app.application.idempotency import Answer
@@ -119,6 +121,7 @@ async def record_departure(organization_id: UUID, person_id: UUID, write: WriteP
     response_model=PersonView,
     responses=declared(*WRITES),
 )
+@demands(long_statements=True)
 async def erase_person(
     organization_id: UUID, person_id: UUID, write: Erase, body: ErasePersonBody | None = None
 ) -> Response:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import PointInTime, moment_asked, reads_between
+from app.api.demands import demands
 from app.api.lists import Listing, ListState, lists
 from app.api.problems import LISTING, ApiProblem
+from app.api.reading import PointInTime, moment_asked, reads_between
 from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.queries import diff, timeline
@@ -28,6 +29,7 @@ ListBetween = Annotated[Listing, lists(Scope.HISTORY_READ, reads_between)]
     response_model=DiffView,
     responses=LISTING,
 )
+@demands(long=True)
 async def get_diff(
     organization_id: UUID,
     page: ListBetween,
@@ -97,6 +99,7 @@ async def _timeline(page: Listing, of: Wanted, id: UUID) -> Response:
     response_model=Page[TimelineEventView],
     responses=LISTING,
 )
+@demands(long=True)
 async def get_objective_timeline(
     organization_id: UUID, objective_id: UUID, page: ListState
 ) -> Response:
@@ -111,6 +114,7 @@ async def get_objective_timeline(
     response_model=Page[TimelineEventView],
     responses=LISTING,
 )
+@demands(long=True)
 async def get_key_result_timeline(
     organization_id: UUID, key_result_id: UUID, page: ListState
 ) -> Response:
@@ -125,6 +129,7 @@ async def get_key_result_timeline(
     response_model=Page[TimelineEventView],
     responses=LISTING,
 )
+@demands(long=True)
 async def get_cycle_timeline(organization_id: UUID, cycle_id: UUID, page: ListState) -> Response:
     """All that befell a cycle and the goals in it."""
     return await _timeline(page, timeline.of_cycle, cycle_id)
