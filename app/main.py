@@ -69,7 +69,7 @@ ROUTERS = (
     objectives.router,
     quality.router,
     key_results.router,
-    key_results.check_ins,
+    key_results.check_in_routes,
     batches.router,
     kpis.router,
     alignments.router,

@@ -21,7 +21,7 @@ from app.projections.cycles import CycleRow
 from app.projections.decisions import DecisionRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
-from app.queries import cycles, goals
+from app.queries import check_ins, cycles, goals
 from app.queries.discretion import ScoresWithheld, unseen_owners
 from app.queries.views import Figure, View
 
@@ -113,7 +113,7 @@ def _readings(rows: Sequence[CheckInRow]) -> list[ReadingView]:
             value=value,
         )
         for row in counted
-        if (value := goals.check_in_reading(row)) is not None
+        if (value := check_ins.check_in_reading(row)) is not None
     ]
 
 

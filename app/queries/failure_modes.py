@@ -27,7 +27,7 @@ from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.reflections import ReflectionRow
 from app.projections.teams import TeamRow
-from app.queries import goals
+from app.queries import check_ins, goals
 from app.queries.discretion import unseen_owners
 
 R = TypeVar("R", AlignmentRow, CheckInRow, KeyResultRow, ObjectiveRow, ReflectionRow)
@@ -255,7 +255,7 @@ def claimed(facts: Facts) -> list[tuple[UUID, Claim]]:
     """What the cycle's scoring system claimed of each scored key result, and what came of it."""
     told: dict[UUID, list[Told]] = defaultdict(list)
     for check_in in sorted(facts.check_ins, key=lambda one: one.occurred_at):
-        reading = goals.check_in_reading(check_in)
+        reading = check_ins.check_in_reading(check_in)
         if reading is not None:
             told[check_in.key_result_id].append(Told(reading, check_in.occurred_at))
     return [

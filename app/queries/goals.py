@@ -1,4 +1,4 @@
-"""Objectives and key results with their figures, and the alignments between them."""
+"""Objectives and key results with their figures."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from app.application.ledgers import Reader
 from app.domain.cycle import Phase
 from app.domain.deployment import AnyScoring, MeasureWhatMatters, Rhythm, scoring_of
 from app.domain.errors import NotFound
-from app.domain.key_result import Cause, Choice, TrackedBy
+from app.domain.key_result import Cause, Choice
 from app.domain.measures import RUNGS, AnyMeasure, Measure, Rung, measure_of
 from app.domain.objective import Outcome, Status
 from app.domain.scoring import Trend, check_in_due, expected, roll_up, shown_health, trending
-from app.domain.values import Health, Level, Number, Origin, OwnerKind, Target
+from app.domain.values import Health, Level, Number, Origin, OwnerKind
 from app.projections.alignments import AlignmentRow
-from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
-from app.projections.rows import Rows
 from app.projections.teams import TeamRow
+from app.queries.alignments import AlignmentView, alignment_view
 from app.queries.discretion import WITHHELD, unseen_owners
 from app.queries.programme import in_force
 from app.queries.views import (
@@ -43,22 +42,6 @@ from app.queries.views import (
 
 # An objective shows the worst health among its key results. Silence is never green.
 _WORST_FIRST = ("off_track", "at_risk", "outdated", "pending", "on_track")
-
-
-class AlignmentView(Resource):
-    """An agreement that an objective contributes to a goal."""
-
-    cycle_id: UUID
-    objective_id: UUID
-    target: Target
-    target_objective_id: UUID
-    rationale: str
-    why_now: str | None
-    agreed_by: list[UUID]
-    agreed_at: datetime
-    withdrawn: bool
-    withdrawn_reason: str | None
-    previous_id: UUID | None = Field(description="The agreement of the cycle before.")
 
 
 class KeyResultView(Resource):
@@ -128,35 +111,6 @@ class ObjectiveView(Resource):
     contributes_to: list[AlignmentView]
 
 
-class CheckInView(View):
-    """`occurred_at` is when it was true, `recorded_at` when the ledger learnt it.
-
-    `version` is the key result's at the event that told this check-in, or told it anew.
-    """
-
-    id: UUID
-    version: int
-    key_result_id: UUID
-    objective_id: UUID
-    cycle_id: UUID
-    value: bool | Rung | Number | None
-    increment: Number | None
-    progress: Figure
-    confidence: Figure
-    health: Health | None
-    note: str | None
-    next_steps: str | None
-    occurred_at: datetime
-    recorded_at: datetime
-    actor: str
-    source: str
-    tracking: TrackedBy | None = Field(description="By hand, by the integration named, by a KPI.")
-    position: int
-    corrected_at: datetime | None = Field(description="When it was stated anew.")
-    retracted: bool = Field(description="It counts no more, and stays to be seen.")
-    reason: str | None = Field(description="Of its correction or retraction.")
-
-
 class ScoreView(View):
     """Both scores are kept. `score` is null until somebody scored it; `version` is the key
     result's.
@@ -209,64 +163,11 @@ class _Frame:
     unseen: frozenset[UUID]
 
 
-def alignment_view(row: AlignmentRow) -> AlignmentView:
-    kind = row.target_kind
-    target = Target(kind="objective" if kind == "objective" else "key_result", id=row.target_id)
-    fields = {
-        "id": row.alignment_id,
-        "version": row.version,
-        "cycle_id": row.cycle_id,
-        "objective_id": row.objective_id,
-        "target": target,
-        "target_objective_id": row.target_objective_id,
-        "rationale": row.rationale,
-        "why_now": row.why_now,
-        "agreed_by": [UUID(str(id)) for id in row.agreed_by],
-        "agreed_at": row.agreed_at,
-        "withdrawn": row.withdrawn,
-        "withdrawn_reason": row.withdrawn_reason,
-        "previous_id": row.previous_id,
-    }
-    return trusted(AlignmentView, fields)
-
-
 def reading(value: Decimal | None, measure: Mapping[str, Any]) -> bool | Rung | Decimal | None:
     """A reading as its measure takes it, from the number that is kept."""
     if value is None or measure["kind"] != "milestone":
         return value
     return RUNGS[int(value)] if measure.get("levels") else bool(value)
-
-
-def check_in_reading(row: CheckInRow) -> bool | Rung | Decimal | None:
-    if row.level is not None:
-        return Rung(row.level)
-    return bool(row.value) if row.is_milestone and row.value is not None else row.value
-
-
-def check_in_view(row: CheckInRow) -> CheckInView:
-    return CheckInView(
-        id=row.check_in_id,
-        version=row.version,
-        key_result_id=row.key_result_id,
-        objective_id=row.objective_id,
-        cycle_id=row.cycle_id,
-        value=check_in_reading(row),
-        increment=row.increment,
-        progress=row.progress,
-        confidence=row.confidence,
-        health=None if row.health is None else Health(row.health),
-        note=row.note,
-        next_steps=row.next_steps,
-        occurred_at=row.occurred_at,
-        recorded_at=row.recorded_at,
-        actor=row.actor,
-        source=row.source,
-        tracking=row.tracking,
-        position=row.position,
-        corrected_at=row.corrected_at,
-        retracted=row.retracted,
-        reason=row.reason,
-    )
 
 
 def rules_of(cycle: CycleRow) -> AnyScoring:
@@ -558,22 +459,3 @@ async def scores_hidden(reader: Reader, objective_id: UUID) -> bool:
     """Whether the caller may not see the scores of an objective's key results."""
     objective = await reader.rows.get(ObjectiveRow, objective_id)
     return objective is not None and is_hidden(objective, await unseen_owners(reader, [objective]))
-
-
-async def check_in_row(rows: Rows, check_in_id: UUID) -> CheckInRow:
-    """Raises NotFound."""
-    row = await rows.get(CheckInRow, check_in_id)
-    if row is None:
-        raise NotFound("check-in", check_in_id)
-    return row
-
-
-async def check_in(reader: Reader, check_in_id: UUID) -> CheckInView:
-    return check_in_view(await check_in_row(reader.rows, check_in_id))
-
-
-async def alignment(reader: Reader, alignment_id: UUID) -> AlignmentView:
-    row = await reader.rows.get(AlignmentRow, alignment_id)
-    if row is None:
-        raise NotFound("alignment", alignment_id)
-    return alignment_view(row)

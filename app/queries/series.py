@@ -21,7 +21,7 @@ from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
-from app.queries import cycles, goals
+from app.queries import check_ins, cycles, goals
 from app.queries.views import Figure, View
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ def _stood(
     told = [
         Told(reading, row.occurred_at)
         for row in rows
-        if (reading := goals.check_in_reading(row)) is not None
+        if (reading := check_ins.check_in_reading(row)) is not None
     ]
     reached = iter(course(measure, told, held_by=goals.rules_of(cycle).threshold_by))
     stood: list[Decimal | None] = []
@@ -198,7 +198,7 @@ async def of_key_result(reader: Reader, key_result_id: UUID) -> KeyResultSeriesV
     points = [
         PointView(
             at=one.occurred_at,
-            value=goals.check_in_reading(one),
+            value=check_ins.check_in_reading(one),
             progress=stood,
             confidence=one.confidence,
             health=None if one.health is None else Health(one.health),
@@ -227,7 +227,7 @@ def _retracted(rows: Sequence[CheckInRow]) -> list[RetractedPointView]:
     return [
         RetractedPointView(
             at=one.occurred_at,
-            value=goals.check_in_reading(one),
+            value=check_ins.check_in_reading(one),
             progress=one.progress,
             check_in_id=one.check_in_id,
             position=one.position,

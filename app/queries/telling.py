@@ -34,7 +34,7 @@ from app.projections.roles import RoleRow
 from app.projections.rows import MemoryRows
 from app.projections.teams import TeamRow
 from app.projections.workshops import WorkshopRow
-from app.queries import goals
+from app.queries import check_ins, goals
 from app.queries.views import View, directory
 
 KINDS: dict[Row, str] = {
@@ -127,7 +127,7 @@ def _shown(table: Row, row: Values | None) -> dict[str, Any]:
         shown["value"] = _plain(goals.reading(row["value"], row["measure"]))
     if table is CheckInRow:
         said: Any = SimpleNamespace(**row)
-        shown["value"] = _plain(goals.check_in_reading(said))
+        shown["value"] = _plain(check_ins.check_in_reading(said))
     return shown
 
 

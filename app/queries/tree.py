@@ -21,8 +21,9 @@ from app.projections.objectives import ObjectiveRow
 from app.projections.warnings import WarningRow
 from app.queries import choice, cycles, goals
 from app.queries.alignment_report import company_teams
+from app.queries.alignments import AlignmentView
 from app.queries.cycles import CycleView
-from app.queries.goals import AlignmentView, KeyResultView, ObjectiveView
+from app.queries.goals import KeyResultView, ObjectiveView
 from app.queries.views import Figure, View, trusted, undisturbed
 
 MAX_DEPTH = 32

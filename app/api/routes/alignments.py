@@ -17,9 +17,9 @@ from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.alignment import AlignObjective, WithdrawAlignment
 from app.projections.alignments import AlignmentRow
-from app.queries import alignment_report, goals
+from app.queries import alignment_report, alignments
 from app.queries.alignment_report import AlignmentReportView
-from app.queries.goals import AlignmentView
+from app.queries.alignments import AlignmentView
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["alignments"])
@@ -51,7 +51,7 @@ async def align_objective(
         )
         await unit.execute(command)
         location = f"/v1/organizations/{organization_id}/alignments/{id}"
-        return await answer(unit, goals.alignment, id, status=201, location=location)
+        return await answer(unit, alignments.alignment, id, status=201, location=location)
 
     return await write(work)
 
@@ -73,7 +73,7 @@ async def list_alignments(
     """Which goal contributes to which, in the order of being said."""
     return await page.rows(
         AlignmentRow,
-        each(goals.alignment_view),
+        each(alignments.alignment_view),
         cycle_id=cycle_id,
         objective_id=objective_id,
         target_id=target_id,
@@ -100,7 +100,7 @@ async def get_alignment_report(organization_id: UUID, cycle_id: UUID, read: Read
 )
 async def get_alignment(organization_id: UUID, alignment_id: UUID, read: ReadState) -> Response:
     """One alignment: who contributes to what, and why."""
-    return await read(goals.alignment, alignment_id)
+    return await read(alignments.alignment, alignment_id)
 
 
 @router.post(
@@ -114,4 +114,4 @@ async def withdraw_alignment(
 ) -> Response:
     """Take an alignment back, and say why."""
     command = WithdrawAlignment(alignment_id=alignment_id, reason=body.reason)
-    return await write.apply(command, goals.alignment, alignment_id)
+    return await write.apply(command, alignments.alignment, alignment_id)

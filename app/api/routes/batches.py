@@ -44,7 +44,7 @@ from app.domain.access import Scope
 from app.domain.errors import Refusal
 from app.domain.key_result import CheckInTerms
 from app.projections.check_ins import CheckInRow
-from app.queries.goals import CheckInView, check_in_view
+from app.queries.check_ins import CheckInView, check_in_view
 from app.transactions import Work, work_at_hand
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["check-ins"])

@@ -46,10 +46,11 @@ from app.domain.values import Level, OwnerKind
 from app.events.store import WrongExpectedVersion
 from app.projections.check_ins import CheckInRow
 from app.projections.key_results import KeyResultRow
-from app.queries import explain, goals, series
+from app.queries import check_ins, explain, goals, series
+from app.queries.check_ins import CheckInView
 from app.queries.choice import SORTED, KeyResultSort, ShownHealth
 from app.queries.explain import ExplanationView
-from app.queries.goals import CheckInView, KeyResultView, ScoreView
+from app.queries.goals import KeyResultView, ScoreView
 from app.queries.series import KeyResultSeriesView
 from app.queries.views import Page
 
@@ -198,7 +199,7 @@ async def record_check_in(
         )
         await unit.execute(command, expected=write.expected)
         location = f"/v1/organizations/{organization_id}/check-ins/{id}"
-        return await answer(unit, goals.check_in, id, status=201, location=location)
+        return await answer(unit, check_ins.check_in, id, status=201, location=location)
 
     return await write(work, recognised=body.external is not None)
 
@@ -218,7 +219,7 @@ async def list_check_ins(
     """Every check-in on a key result, in the order in which they were recorded."""
     return await page.rows(
         CheckInRow,
-        each(goals.check_in_view),
+        each(check_ins.check_in_view),
         within=lambda reader: goals.key_result_row(reader, key_result_id),
         key_result_id=key_result_id,
     )
@@ -306,10 +307,12 @@ async def explain_score(organization_id: UUID, key_result_id: UUID, read: ReadSt
     return await read(explain.score, key_result_id)
 
 
-check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", tags=["check-ins"])
+check_in_routes = APIRouter(
+    prefix="/v1/organizations/{organization_id}/check-ins", tags=["check-ins"]
+)
 
 
-@check_ins.get(
+@check_in_routes.get(
     "/{check_in_id:id}",
     operation_id="get_check_in",
     response_model=CheckInView,
@@ -317,18 +320,18 @@ check_ins = APIRouter(prefix="/v1/organizations/{organization_id}/check-ins", ta
 )
 async def get_check_in(organization_id: UUID, check_in_id: UUID, read: ReadState) -> Response:
     """One check-in, as it stands after corrections."""
-    return await read(goals.check_in, check_in_id)
+    return await read(check_ins.check_in, check_in_id)
 
 
 async def _check_in_at(unit: UnitOfWork, check_in_id: UUID, expected: int | None) -> CheckInRow:
     """The check-in, unless it changed since the version that somebody saw."""
-    row = await goals.check_in_row(await unit.rows(), check_in_id)
+    row = await check_ins.check_in_row(await unit.rows(), check_in_id)
     if expected is not None and expected != row.version:
         raise WrongExpectedVersion(Stream("check_in", check_in_id), expected, row.version)
     return row
 
 
-@check_ins.put(
+@check_in_routes.put(
     "/{check_in_id:id}",
     operation_id="correct_check_in",
     response_model=CheckInView,
@@ -350,12 +353,12 @@ async def correct_check_in(
             reason=body.reason,
         )
         await unit.execute(command)
-        return await answer(unit, goals.check_in, check_in_id)
+        return await answer(unit, check_ins.check_in, check_in_id)
 
     return await write(work)
 
 
-@check_ins.post(
+@check_in_routes.post(
     "/{check_in_id:id}:retract",
     operation_id="retract_check_in",
     response_model=CheckInView,
@@ -372,6 +375,6 @@ async def retract_check_in(
             key_result_id=row.key_result_id, check_in_id=check_in_id, reason=body.reason
         )
         await unit.execute(command)
-        return await answer(unit, goals.check_in, check_in_id)
+        return await answer(unit, check_ins.check_in, check_in_id)
 
     return await write(work)
