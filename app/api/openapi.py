@@ -13,9 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
+from app.api.bodies.check_ins import StreamedCheckIn
 from app.api.problems import Problem
 from app.api.routes.batches import LineResultView
-from app.api.schemas import StreamedCheckIn
 from app.application.import_document import schema as import_schema
 
 _LINES: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (

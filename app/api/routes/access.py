@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from app.api.bodies.organization import IssueKeyBody
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import IssueKeyBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.keys import keep_key, make_key

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.common import ReasonBody
+from app.api.bodies.goals import AlignBody
 from app.api.lists import EXPORTING, ExportState, each
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import AlignBody, ReasonBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

@@ -17,6 +17,8 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Asked
 
 from app.api.admission import Overloaded
+from app.api.bodies.check_ins import CheckInBatchBody, CheckInItem, StreamedCheckIn, Unfit
+from app.api.bodies.common import narrow
 from app.api.callers import caller_still
 from app.api.demands import demands
 from app.api.lines import LONGEST_LINE, Line, LineReader
@@ -34,7 +36,6 @@ from app.api.problems import (
     summary,
     unavailable,
 )
-from app.api.schemas import CheckInBatchBody, CheckInItem, StreamedCheckIn, Unfit, narrow
 from app.api.writing import Write, creates, runs
 from app.application.batches import Wanted, load, record
 from app.application.idempotency import Answer

@@ -9,10 +9,16 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, Field, WithJsonSchema
 from uuid_utils.compat import uuid7
 
+from app.api.bodies.cycles import (
+    OpenCycleBody,
+    PlanCycleBody,
+    ReflectionBody,
+    ResetBody,
+    WhatIfBody,
+)
 from app.api.lists import EXPORTING, ExportState, ListState, Text, each
 from app.api.problems import ALWAYS, LISTING, READING, WRITES, declared
 from app.api.reading import ReadState, ReadThen
-from app.api.schemas import OpenCycleBody, PlanCycleBody, ReflectionBody, ResetBody, WhatIfBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

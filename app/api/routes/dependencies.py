@@ -7,16 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.common import NoteBody, ReasonBody
+from app.api.bodies.goals import AcceptDependencyBody, DeclineDependencyBody, DependencyBody
 from app.api.lists import EXPORTING, ExportState, each
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import (
-    AcceptDependencyBody,
-    DeclineDependencyBody,
-    DependencyBody,
-    NoteBody,
-    ReasonBody,
-)
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from app.api.bodies.preparation import MakeDecisionBody
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import MakeDecisionBody
 from app.api.writing import Write, writes
 from app.domain.access import Scope
 from app.domain.deployment import ASKED, MakeDecision

@@ -9,21 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
+from app.api.bodies.check_ins import CheckInBody, CorrectCheckInBody, ScoreBody, SucceedBody
+from app.api.bodies.common import OptionalReasonBody, ReasonBody, narrow, patched
+from app.api.bodies.goals import AmendKeyResultBody
 from app.api.lists import EXPORTING, ExportThen, Text, each
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState, ReadThen
 from app.api.routes.objectives import narrowed
-from app.api.schemas import (
-    AmendKeyResultBody,
-    CheckInBody,
-    CorrectCheckInBody,
-    OptionalReasonBody,
-    ReasonBody,
-    ScoreBody,
-    SucceedBody,
-    narrow,
-    patched,
-)
 from app.api.writing import Write, answer, writes
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader

@@ -8,18 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from uuid_utils.compat import uuid7
 
+from app.api.bodies.common import ReasonBody, narrow, patched
+from app.api.bodies.goals import FocusKpiBody, KpiReadingBody, RegisterKpiBody, ReviseKpiBody
 from app.api.lists import ListState, each
 from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import (
-    FocusKpiBody,
-    KpiReadingBody,
-    ReasonBody,
-    RegisterKpiBody,
-    ReviseKpiBody,
-    narrow,
-    patched,
-)
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

@@ -7,19 +7,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.lists import EXPORTING, Choice, ExportThen, Text
-from app.api.problems import READING, WRITES, declared
-from app.api.reading import ReadState, ReadThen
-from app.api.schemas import (
+from app.api.bodies.common import ReasonBody, narrow, patched
+from app.api.bodies.goals import (
     DraftKeyResultBody,
     DraftObjectiveBody,
     HandOverBody,
-    ReasonBody,
     ResultBody,
     ReviseObjectiveBody,
-    narrow,
-    patched,
 )
+from app.api.lists import EXPORTING, Choice, ExportThen, Text
+from app.api.problems import READING, WRITES, declared
+from app.api.reading import ReadState, ReadThen
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.ledgers import Reader

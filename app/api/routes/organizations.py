@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from app.api.bodies.organization import FoundOrganizationBody, RenameOrganizationBody
 from app.api.callers import AnyCaller
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState, json_response
-from app.api.schemas import FoundOrganizationBody, RenameOrganizationBody
 from app.api.writing import Founding, Write, answer, writes
 from app.application.idempotency import Answer
 from app.application.keys import visible_organizations

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.organization import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
 from app.api.demands import demands
 from app.api.lists import EXPORTING, ExportState
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.directory import correct, enter
 from app.application.erasure import erase

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from app.api.bodies.common import ReasonBody
+from app.api.bodies.cycles import ChangeCycleBody, PlanYearBody
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState, digest_tag
-from app.api.schemas import ChangeCycleBody, PlanYearBody, ReasonBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.goals import ValidateDraftBody
 from app.api.problems import ALWAYS, READING, declared
 from app.api.reading import Read, ReadState, reads_now
-from app.api.schemas import ValidateDraftBody
 from app.domain.access import Scope
 from app.domain.quality import DraftedKeyResult, DraftSet
 from app.queries import quality

@@ -9,9 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from uuid_utils.compat import uuid7
 
+from app.api.bodies.cycles import SurveyBody
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import SurveyBody
 from app.api.writing import Write, answer, creates
 from app.application import surveys
 from app.application.idempotency import Answer

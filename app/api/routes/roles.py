@@ -7,9 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.organization import LinkIdentityBody, RoleBody
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import LinkIdentityBody, RoleBody
 from app.api.writing import Write, answer, runs
 from app.application import identities
 from app.application.idempotency import Answer

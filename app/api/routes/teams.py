@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from app.api.bodies.organization import ChangeTeamBody, FormTeamBody, MemberBody
 from app.api.lists import EXPORTING, ExportState
 from app.api.problems import READING, WRITES, declared
 from app.api.reading import ReadState
-from app.api.schemas import ChangeTeamBody, FormTeamBody, MemberBody
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork

@@ -7,20 +7,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.lists import ListState, each
-from app.api.problems import LISTING, READING, WRITES, declared
-from app.api.reading import ReadState
-from app.api.schemas import (
+from app.api.bodies.common import OptionalReasonBody, ReasonBody
+from app.api.bodies.preparation import (
     CertifyCoachBody,
     CoverTeamsBody,
     DesignateCoachBody,
-    OptionalReasonBody,
     OutcomeBody,
     PeopleBody,
-    ReasonBody,
     RescheduleWorkshopBody,
     ScheduleWorkshopBody,
 )
+from app.api.lists import ListState, each
+from app.api.problems import LISTING, READING, WRITES, declared
+from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
