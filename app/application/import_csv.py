@@ -16,24 +16,19 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from app.application.import_csv_goals import GoalReader, Row, is_kind, key_of, line
+from app.application.import_csv_goals import GoalReader, Row, is_kind, key_of
 from app.application.import_csv_mapping import Column, CsvMapping, Reported, folded
+from app.application.import_csv_owners import Owners, stable_key
+from app.application.import_csv_periods import Periods
 from app.application.import_csv_table import Note, Notes, Table, decode, read_table
-from app.application.import_csv_values import Period, Unreadable, between, day, period, shown
+from app.application.import_csv_values import Period, shown
 from app.application.import_document import (
     CycleItem,
     ImportDocument,
     KeyResultItem,
     ObjectiveItem,
-    OverrideItem,
-    OwnerItem,
-    PersonItem,
 )
-from app.domain.values import Level
 
-_KEY_LENGTH = 190
-_EMAIL = re.compile(r"[^\s@<>(),;]+@[^\s@<>(),;]+\.[^\s@<>(),;]+")
-_SEVERAL = re.compile(r"[,;|\n]|\s(?:&|and|und|\+)\s")
 _ROW_TYPES: dict[str, str] = {
     word: kind
     for kind, words in {
@@ -120,19 +115,6 @@ def _same(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
-def _key(*parts: str) -> str:
-    """Readable, and the same again for the same parts; a long one ends in their hash."""
-    whole = " / ".join(parts)
-    if len(whole) <= _KEY_LENGTH:
-        return whole
-    return f"{whole[:160]}… {sha256(whole.encode()).hexdigest()[:20]}"
-
-
-def _person_key(email: str) -> str:
-    """The ledger keeps keys for ever, so that this one tells nothing of the person."""
-    return _key("person", sha256(email.casefold().encode()).hexdigest()[:20])
-
-
 _UNKNOWN = Period("", date.min, date.min)
 
 
@@ -143,22 +125,16 @@ class _Translator:
         self.notes = notes
         self.typed = self._is_typed()
         self.read = GoalReader(table, mapping, notes)
-        self.teams: dict[str, str] = {}
-        self.people: dict[str, tuple[str, str]] = {}
-        self.member_of: dict[str, list[str]] = {}
-        self.taken_as_teams: dict[str, None] = {}
+        self.owners = Owners(mapping, self.read)
+        self.periods = Periods(mapping, self.read)
         self.objectives: list[_Objective] = []
         self.broken: list[_Objective] = []
         self.by_id: dict[str, list[_Objective | _KeyResult]] = {}
         self.by_title: dict[str, list[_Objective | _KeyResult]] = {}
         self.waiting: list[tuple[int, Row, str]] = []
-        self.periods: dict[tuple[object, object], Period] = {}
-        self.read_periods: dict[str, Period] = {}
-        self.period_words = {folded(word): ours for word, ours in mapping.periods.items()}
-        self.owner_words = {folded(word): name for word, name in mapping.owners.items()}
 
     def documents(self) -> list[ImportDocument]:
-        company = self.mapping.company and self._team(self.mapping.company)
+        company = self.mapping.company and self.owners.team(self.mapping.company)
         last: _Objective | None = None
         for number, row in self.table.rows:
             last = self._row(number, row, last)
@@ -178,8 +154,8 @@ class _Translator:
         if not items:
             self.notes.problem(None, None, "holds no objective")
         self.notes.settle()
-        if self.taken_as_teams:
-            names = ", ".join(map(shown, list(self.taken_as_teams)[:20]))
+        if self.owners.taken_as_teams:
+            names = ", ".join(map(shown, list(self.owners.taken_as_teams)[:20]))
             told = f"owners without an e-mail address are taken as teams: {names}"
             self.notes.warn(None, None, told)
         if self.mapping.source == CsvMapping().source:
@@ -279,10 +255,10 @@ class _Translator:
         among = self.by_id.get(id, []) if id else self.by_title.get(_same(title or ""), [])
         known = [one for one in among if isinstance(one, _Objective)]
         if Column.PERIOD in row or Column.STARTS_ON in row:
-            at = self._period(number, row, told=False)
+            at = self.periods.of(number, row, told=False)
             known = [one for one in known if one.period == at]
         if id is None:
-            owner = self._objective_owner(number, row, told=False)
+            owner = self.owners.of_objective(number, row, told=False)
             others = [one for one in known if one.owner != owner]
             if owner is not None and others and len(others) == len(known):
                 told = "has the title of another owner's objective: taken as another one"
@@ -302,7 +278,7 @@ class _Translator:
             told = f"has the id of row {found.row}, and another title: {shown(title)}"
             self.read.problem(number, Column.OBJECTIVE, told)
         if id is not None:
-            owner = self._objective_owner(number, row, told=False)
+            owner = self.owners.of_objective(number, row, told=False)
             if owner is not None and owner != found.owner:
                 told = (
                     f"gives the objective of row {found.row} a second owner: name whoever owns the "
@@ -340,8 +316,8 @@ class _Translator:
             title = self.read.title(row[column], number, column)
         else:
             self.read.problem(number, column, "is blank: an objective needs a title")
-        owner = self._objective_owner(number, row, told=True)
-        at = self._period(number, row, told=True)
+        owner = self.owners.of_objective(number, row, told=True)
+        at = self.periods.of(number, row, told=True)
         id = row.get(Column.OBJECTIVE_ID)
         if id is None and (self.typed or Column.KEY_RESULT not in row):
             id = row.get(Column.ID)
@@ -385,12 +361,12 @@ class _Translator:
         id = row.get(Column.KEY_RESULT_ID) or row.get(Column.ID)
         if id is not None:
             id = self.read.fit(key_of, " ".join(id.split()), number, Column.KEY_RESULT_ID)
-        owner = self._key_result_owner(number, row, follows=follows)
+        owner = self.owners.of_key_result(number, row, follows=follows)
         if follows:
             told = "is not told of a key result"
             self._left_out(number, row, (Column.WHY, *(() if self.typed else _PARENT)), told)
         if follows and (Column.PERIOD in row or Column.STARTS_ON in row):
-            at = self._period(number, row, told=True)
+            at = self.periods.of(number, row, told=True)
             if at is not None and at != objective.period != _UNKNOWN:
                 told = f"is {at.name}, and its objective (row {objective.row}) is of "
                 self.read.problem(number, Column.PERIOD, told + objective.period.name)
@@ -400,135 +376,10 @@ class _Translator:
         objective.key_results.append(made)
         self._index(made)
 
-    def _key_result_owner(self, number: int, row: Row, *, follows: bool) -> str | None:
-        """None where it is the objective's."""
-        if Column.KEY_RESULT_OWNER in row:
-            return self._owner(number, row[Column.KEY_RESULT_OWNER], Column.KEY_RESULT_OWNER)
-        if Column.TEAM in row:
-            team = self._owner(number, row[Column.TEAM], Column.TEAM)
-            if team is not None:
-                self._beside_team(number, row, team)
-            if follows and not self._is_lead(row):
-                return team
-        if Column.OWNER in row and (follows or self._is_lead(row)):
-            return self._owner(number, row[Column.OWNER], Column.OWNER)
-        return None
-
     def _index(self, goal: _Objective | _KeyResult) -> None:
         if goal.id is not None:
             self.by_id.setdefault(goal.id, []).append(goal)
         self.by_title.setdefault(_same(goal.title), []).append(goal)
-
-    # Owners
-
-    def _is_lead(self, row: Row) -> bool:
-        """A person beside a team: the team owns the objective, the person the row's key result."""
-        return Column.TEAM in row and _EMAIL.search(row.get(Column.OWNER, "")) is not None
-
-    def _objective_owner(self, number: int, row: Row, *, told: bool) -> str | None:
-        if Column.OBJECTIVE_OWNER in row:
-            return self._owner(number, row[Column.OBJECTIVE_OWNER], Column.OBJECTIVE_OWNER, told)
-        if Column.TEAM in row:
-            team = self._owner(number, row[Column.TEAM], Column.TEAM, told)
-            if told and team is not None:
-                self._beside_team(number, row, team)
-            return team
-        if Column.OWNER in row:
-            return self._owner(number, row[Column.OWNER], Column.OWNER, told)
-        if self.mapping.owner is not None:
-            return self._owner(number, self.mapping.owner, Column.OWNER, told)
-        if told:
-            told_ = "is blank: name who owns the objective, or `owner` in the mapping"
-            self.read.problem(number, Column.OWNER, told_)
-        return None
-
-    def _beside_team(self, number: int, row: Row, team: str) -> None:
-        if Column.OWNER not in row:
-            return
-        if not self._is_lead(row):
-            told = "is no e-mail address: the team owns the objective, and this name is left out"
-            self.read.warn(number, Column.OWNER, told)
-            return
-        person = self._owner(number, row[Column.OWNER], Column.OWNER)
-        if person is not None:
-            teams = self.member_of.setdefault(person, [])
-            if team not in teams:
-                teams.append(team)
-            told = "beside a team, is taken as its member, and owns the key result of its row"
-            self.read.warn(number, Column.OWNER, told)
-
-    def _owner(self, number: int, text: str, column: Column, told: bool = True) -> str | None:
-        """The key of a person, where there is an e-mail address, or else of a team."""
-        mapped = self.owner_words.get(folded(text))
-        emails = _EMAIL.findall(mapped or text)
-        several = len(emails) > 1 or (not emails and _SEVERAL.search(text))
-        if several and mapped is None:
-            if told:
-                told_ = (
-                    f"{shown(text)} may be two owners: name one; where it is one, say so under "
-                    "[owners] in the mapping"
-                )
-                self.read.problem(number, column, told_)
-            return None
-        if emails:
-            return self._person(number, mapped or text, emails[0], column)
-        name = self.read.fit(line, " ".join((mapped or text).split()), number, column)
-        if name is None:
-            return None
-        if column is not Column.TEAM and name != self.mapping.company:
-            self.taken_as_teams.setdefault(name)
-        return self._team(name)
-
-    def _team(self, name: str) -> str:
-        key = _key(" ".join(name.split()).casefold())
-        self.teams.setdefault(key, name)
-        return key
-
-    def _person(self, number: int, text: str, email: str, column: Column) -> str | None:
-        name = " ".join(text.replace(email, " ").strip(" <>()\t,;").split())
-        if not name:
-            self.read.warn(number, column, "has an address and no name: the address is the name")
-        fitting = self.read.fit(line, name or email, number, column)
-        if fitting is None:
-            return None
-        key = _person_key(email)
-        known = self.people.get(key)
-        if known is None or (known[0] == known[1] and name):
-            self.people[key] = (fitting, email)
-        return key
-
-    # Periods
-
-    def _period(self, number: int, row: Row, *, told: bool) -> Period | None:
-        column = Column.PERIOD
-        try:
-            if Column.PERIOD in row:
-                found = self._period_of(number, row[Column.PERIOD], told=told)
-            elif Column.STARTS_ON in row and Column.ENDS_ON in row:
-                column = Column.STARTS_ON
-                first, last = (row[one] for one in (Column.STARTS_ON, Column.ENDS_ON))
-                found = between(day(first, self.read.order), day(last, self.read.order))
-            elif self.mapping.period is not None:
-                found = self._period_of(number, self.mapping.period, told=told)
-            else:
-                raise Unreadable("is blank: name the period, or `period` in the mapping")
-        except Unreadable as unreadable:
-            if told:
-                self.read.problem(number, column, str(unreadable))
-            return None
-        # However it is written, what has the same days is the same cycle.
-        return self.periods.setdefault((found.starts_on, found.ends_on), found)
-
-    def _period_of(self, number: int, text: str, *, told: bool) -> Period:
-        starts = self.mapping.fiscal_year_starts
-        found = self.read_periods.get(text)
-        if found is None:
-            ours = self.period_words.get(folded(text), text)
-            found = self.read_periods[text] = period(ours, self.read.order, starts or 1)
-        if found.fiscal and starts is None and told:
-            told_ = "fiscal years are taken to begin in January: say `fiscal_year_starts`"
-            self.read.warn(number, Column.PERIOD, f"{told_} in the mapping")
-        return found
 
     # Parents
 
@@ -539,7 +390,7 @@ class _Translator:
     def _objective_named(self, number: int, row: Row, text: str) -> _Objective | None:
         column = next(c for c in (Column.PARENT, Column.OBJECTIVE_ID, Column.OBJECTIVE) if c in row)
         known = [one for one in self._found(text) if isinstance(one, _Objective)]
-        if len(known) > 1 and (at := self._period(number, row, told=False)) is not None:
+        if len(known) > 1 and (at := self.periods.of(number, row, told=False)) is not None:
             known = [one for one in known if one.period == at]
         if len(known) == 1:
             return known[0]
@@ -589,7 +440,7 @@ class _Translator:
         goals: list[_Objective | _KeyResult] = [*self.objectives]
         goals += [one for objective in self.objectives for one in objective.key_results]
         for goal in goals:
-            key = _key(*goal.parts)
+            key = stable_key(*goal.parts)
             if key in seen:
                 told = f"is row {seen[key]} again: remove one, or tell them apart by ids or titles"
                 self.notes.problem(goal.row, None, told)
@@ -598,10 +449,10 @@ class _Translator:
     # Items
 
     def _item(self, objective: _Objective) -> ObjectiveItem:
-        supports = tuple(_key(*one.parts) for one in objective.supports)
+        supports = tuple(stable_key(*one.parts) for one in objective.supports)
         found = [self._key_result_item(one) for one in objective.key_results]
         return ObjectiveItem(
-            key=_key(*objective.parts),
+            key=stable_key(*objective.parts),
             owner=objective.owner,
             title=objective.title,
             why=objective.why,
@@ -617,10 +468,10 @@ class _Translator:
             return None
         told = (row.get(c, "") for c in _REPORTS)
         # What is reported anew is another check-in; what was reported is found again.
-        key = _key(*one.parts, sha256("\x00".join(told).encode()).hexdigest()[:12])
+        key = stable_key(*one.parts, sha256("\x00".join(told).encode()).hexdigest()[:12])
         check_in = self.read.check_in(row, number, measured, key)
         return KeyResultItem(
-            key=_key(*one.parts),
+            key=stable_key(*one.parts),
             title=one.title,
             measure=measured.measure,
             weight=self.read.weight(row, number),
@@ -634,14 +485,10 @@ class _Translator:
     ) -> ImportDocument:
         used = {one.owner for one in objectives}
         used |= {one.owner for o in objectives for one in o.key_results if one.owner is not None}
-        override = None
-        if (stated := self.mapping.override) is not None:
-            by = _person_key(stated.by)
-            self.people.setdefault(by, (stated.by, stated.by))
-            override = OverrideItem(by=by, reason=stated.reason)
-            used.add(by)
-        people = [key for key in self.people if key in used or self._is_member(key, used)]
-        used |= {team for person in people for team in self.member_of.get(person, ())}
+        override = self.owners.override()
+        used |= {override.by} if override else set()
+        people = self.owners.people_beside(used)
+        used |= {team for person in people for team in person.teams}
         used |= {company} if company else set()
         return ImportDocument(
             source=self.mapping.source,
@@ -653,30 +500,10 @@ class _Translator:
                 phase=self.mapping.phase,
                 override=override,
             ),
-            people=tuple(
-                PersonItem(
-                    key=key,
-                    name=self.people[key][0],
-                    email=self.people[key][1],
-                    teams=tuple(self.member_of.get(key, ())),
-                )
-                for key in people
-            ),
-            owners=tuple(
-                OwnerItem(
-                    key=key,
-                    name=name,
-                    parent=None if key == company else company,
-                    level=Level.COMPANY if key == company else Level.TEAM,
-                )
-                for key, name in self.teams.items()
-                if key in used
-            ),
+            people=people,
+            owners=self.owners.teams_among(used, company),
             objectives=tuple(objectives),
         )
-
-    def _is_member(self, person: str, used: set[str]) -> bool:
-        return any(team in used for team in self.member_of.get(person, ()))
 
 
 _REPORTS = (

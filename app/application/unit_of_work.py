@@ -189,6 +189,7 @@ class UnitOfWork:
         )
         self._states[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
         self._pending.append(recorded)
+        # Names count from the moment they are given: a batch may give one twice.
         for change in external_ids.project(recorded):
             if isinstance(change, Insert) and isinstance(change.row, ExternalIdRow):
                 row = change.row

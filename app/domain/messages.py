@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -60,7 +61,7 @@ _UNKNOWN: Any = _Unknown()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(ABC):
     """A wish, with everything needed to judge it: ids, the moment, and facts looked up for it.
 
     Whoever constructs a command states the wish; `at` and the facts are filled in under the
@@ -72,9 +73,9 @@ class Command:
     category: ClassVar[str] = ""
 
     @property
+    @abstractmethod
     def stream(self) -> Stream:
         """The aggregate this command is addressed to."""
-        raise NotImplementedError
 
     def concerns(self, state: Any) -> tuple[Concern, ...]:
         """Whose business it is; one of them is enough. By default, the whole organisation's."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
@@ -42,81 +42,58 @@ from tests.faults.outcome import Outcome, Step
 from tests.faults.sizes import CI, RELEASE, Sizes
 
 Scenario = Callable[[Place, Sizes, int, Step], Awaitable[Outcome]]
+Steps = Callable[[Sizes], int]
 
-SCENARIOS: dict[str, tuple[Scenario, Callable[[Sizes], int]]] = {
+
+def sized(scenario: Callable[[Place, Any, int, Step], Awaitable[Outcome]], size: str) -> Scenario:
+    """A scenario that takes one size only."""
+    return lambda place, sizes, seed, step: scenario(place, getattr(sizes, size), seed, step)
+
+
+def counted(
+    scenario: Callable[[Place, int, int, Step], Awaitable[Outcome]], size: str
+) -> tuple[Scenario, Steps]:
+    """A scenario of so many rounds, which tells of each."""
+    return sized(scenario, size), lambda sizes: int(getattr(sizes, size))
+
+
+def alone(
+    scenario: Callable[[int, int, Step], Awaitable[Outcome]],
+) -> Callable[[Place, int, int, Step], Awaitable[Outcome]]:
+    """A scenario that makes places of its own."""
+    return lambda _, rounds, seed, step: scenario(rounds, seed, step)
+
+
+def once(_: Sizes) -> int:
+    return 1
+
+
+SCENARIOS: dict[str, tuple[Scenario, Steps]] = {
     "kills": (crashes.kills, lambda sizes: sizes.kill_rounds),
-    "commits": (commits.failing_commits, lambda sizes: 1),
+    "commits": (commits.failing_commits, once),
     "lists": (races.lists, lambda sizes: sizes.list_rounds),
     "duplicates": (races.duplicates, lambda sizes: sizes.keys),
-    "one stream": (races.one_stream, lambda sizes: 1),
+    "one stream": (races.one_stream, once),
     "followers": (races.followers, lambda sizes: sizes.feed_rounds),
     "terminations": (shutdown.terminations, lambda sizes: sizes.terminations),
     "replays": (replays.replays, lambda sizes: sizes.replay_ledgers),
-    "alterations": (tampering.alterations, lambda sizes: 1),
-    "overload": (
-        lambda place, sizes, seed, step: overload.overload(
-            place, sizes.overload_seconds, seed, step
-        ),
-        lambda sizes: 1,
-    ),
-    "exhaustion": (
-        lambda place, sizes, seed, step: overload.exhaustion(place, sizes.exhaustions, seed, step),
-        lambda sizes: sizes.exhaustions,
-    ),
-    "one connection": (
-        lambda place, sizes, seed, step: overload.single_connection(
-            place, sizes.single_requests, seed, step
-        ),
-        lambda sizes: 1,
-    ),
-    "slow senders": (
-        lambda place, sizes, seed, step: overload.slow_senders(
-            place, sizes.slow_senders, seed, step
-        ),
-        lambda sizes: 1,
-    ),
-    "stalls": (
-        lambda place, sizes, seed, step: stalled.stalls(place, sizes.stalls, seed, step),
-        lambda sizes: sizes.stalls,
-    ),
-    "unheard commits": (
-        lambda place, sizes, seed, step: stalled.unheard_commits(
-            place, sizes.unheard_commits, seed, step
-        ),
-        lambda sizes: sizes.unheard_commits,
-    ),
-    "failovers": (
-        lambda _, sizes, seed, step: standby.failovers(sizes.failovers, seed, step),
-        lambda sizes: sizes.failovers,
-    ),
-    "lone primaries": (
-        lambda _, sizes, seed, step: standby.lone_primaries(sizes.lone_primaries, seed, step),
-        lambda sizes: sizes.lone_primaries,
-    ),
-    "demotions": (
-        lambda place, sizes, seed, step: standby.demotions(place, sizes.demotions, seed, step),
-        lambda sizes: sizes.demotions,
-    ),
+    "alterations": (tampering.alterations, once),
+    "overload": (sized(overload.overload, "overload_seconds"), once),
+    "exhaustion": counted(overload.exhaustion, "exhaustions"),
+    "one connection": (sized(overload.single_connection, "single_requests"), once),
+    "slow senders": (sized(overload.slow_senders, "slow_senders"), once),
+    "stalls": counted(stalled.stalls, "stalls"),
+    "unheard commits": counted(stalled.unheard_commits, "unheard_commits"),
+    "failovers": counted(alone(standby.failovers), "failovers"),
+    "lone primaries": counted(alone(standby.lone_primaries), "lone_primaries"),
+    "demotions": counted(standby.demotions, "demotions"),
     "cancellations": (
-        lambda place, sizes, seed, step: cancelled.cancellations(
-            place, sizes.cancellations, seed, step
-        ),
+        sized(cancelled.cancellations, "cancellations"),
         lambda sizes: max(1, sizes.cancellations // 1_000),
     ),
-    "reluctance": (
-        lambda place, sizes, seed, step: reluctant.reluctance(place, sizes.reluctances, seed, step),
-        lambda sizes: sizes.reluctances,
-    ),
-    "disconnects": (
-        lambda place, sizes, seed, step: streams.disconnects(place, sizes.disconnects, seed, step),
-        lambda sizes: sizes.disconnects,
-    ),
-    "open streams": (
-        lambda place, sizes, seed, step: streams.open_at_the_end(
-            place, sizes.open_streams, seed, step
-        ),
-        lambda sizes: sizes.open_streams,
-    ),
+    "reluctance": counted(reluctant.reluctance, "reluctances"),
+    "disconnects": counted(streams.disconnects, "disconnects"),
+    "open streams": counted(streams.open_at_the_end, "open_streams"),
 }
 """Every scenario, and how often it tells that it has come further."""
 
