@@ -6,7 +6,6 @@ root is computed beside the write path.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -60,8 +59,11 @@ async def frontier_at(conn: Connection, org_id: UUID, size: int) -> Frontier:
 
 async def checkpoint(conn: Connection, org_id: UUID, size: int, key: SigningKey) -> str:
     """A signed note of what the ledger was at a size."""
-    frontier = await frontier_at(conn, org_id, size)
-    return key.sign(Checkpoint(origin(key.name, org_id), size, frontier.root()).to_text())
+    return key.sign(_stated(await frontier_at(conn, org_id, size), org_id, key).to_text())
+
+
+def _stated(frontier: Frontier, org_id: UUID, key: SigningKey) -> Checkpoint:
+    return Checkpoint(origin(key.name, org_id), frontier.size, frontier.root())
 
 
 async def keep_checkpoint(
@@ -75,7 +77,7 @@ async def keep_checkpoint(
         if signed.checkpoint.size == size:
             return signed
     frontier = await frontier_at(conn, org_id, size)
-    made = Checkpoint(origin(key.name, org_id), size, frontier.root())
+    made = _stated(frontier, org_id, key)
     note = key.sign(made.to_text())
     await conn.execute(
         "INSERT INTO checkpoints (org_id, size, root, frontier, note, made_at) "
@@ -109,16 +111,3 @@ async def kept_checkpoints(conn: Connection, org_id: UUID) -> list[Signed]:
 async def leaves(conn: Connection, org_id: UUID, size: int) -> list[bytes]:
     """The hashes of the first `size` events: 32 MB for a million."""
     return [leaf async for leaf in store.read_leaf_hashes(conn, org_id, up_to=size)]
-
-
-async def roots_at(
-    conn: Connection, org_id: UUID, sizes: list[int]
-) -> AsyncIterator[tuple[int, bytes]]:
-    """The roots at several sizes, computed from the hashes that are there now, in one reading."""
-    frontier, waiting = Frontier(), sorted(set(sizes))
-    if waiting and waiting[0] == 0:
-        yield 0, frontier.root()
-    async for leaf in store.read_leaf_hashes(conn, org_id, up_to=max(waiting, default=0)):
-        frontier.add(leaf)
-        if frontier.size in waiting:
-            yield frontier.size, frontier.root()
