@@ -19,7 +19,7 @@ from tests.faults.cluster import Place
 from tests.faults.history import Append, History, Read
 
 RECORDED = "check_in.recorded"
-_PASSING = {"/problems/unavailable", "/problems/in-flight"}
+_PASSING = {"/problems/unavailable", "/problems/overloaded", "/problems/in-flight"}
 """What a client is told that should come again."""
 _PAUSES = (0.1, 0.4, 0.4)
 """Up to how many seconds a writer waits before it sends a request again, and then gives it up."""
