@@ -31,6 +31,10 @@ _OTHERWISE: dict[str, Json] = {
     "revise_objective": {"title": "Customers stay for years", "reason": "As they told us."},
 }
 """Edits whose documented example says what is on the stage already: nothing is to be committed."""
+_TABLE: Json = {
+    "csv": "Objective,Owner,Key result,Start,Target,Period\nPorts open,Works,Berths,0,5,2031 Q1\n",
+    "mapping": {"phase": "drafting", "source": "sheet"},
+}
 
 
 class FailsFirst(httpx.AsyncBaseTransport):
@@ -120,7 +124,7 @@ async def _edits(api: Api) -> None:
     """What is no POST, and what that journey leaves out."""
     stage = await api.one_of_each()
     await api.post("/imports", test_idempotency._document())
-    await api.post("/imports/csv", {"csv": "objective,owner,period\nGrow,Sales,Q3 2026\n"})
+    await api.post("/imports/csv", _TABLE)
     edits = {name: route for name, route in WRITES.items() if method_of(route) != "POST"}
     score = edits.pop("score_key_result")
     # What deletes goes last: the others need it.
