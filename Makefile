@@ -80,8 +80,12 @@ client-types: $(CLIENT)/node_modules/.package-lock.json
 	$(NPM) run generate
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure a check-in over HTTP beside the same SQL
-	$(BIN)/python -m benchmarks.check_in
+bench: $(INSTALLED) ## Measure it beside its peers; writes docs/benchmarks
+	$(BIN)/python -m benchmarks
+
+.PHONY: bench-growth
+bench-growth: $(INSTALLED) ## Measure growth to ten million events; writes docs/benchmarks/growth
+	$(BIN)/python -m benchmarks --only growth --events 7 --output docs/benchmarks/growth
 
 SEED ?=
 TORTURE_REPORT ?= docs/torture.md

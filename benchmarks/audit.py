@@ -47,3 +47,22 @@ async def verify(url: str, org_ids: list[UUID]) -> int:
         return events
     finally:
         await pool.close()
+
+
+async def settle(owner_url: str) -> None:
+    """What autovacuum would do in its time is done, and what was written is on disk."""
+    await _alone(owner_url, "VACUUM ANALYZE", "CHECKPOINT")
+
+
+async def cleaned(owner_url: str) -> None:
+    """Rows that were deleted are in nobody's way."""
+    await _alone(owner_url, "VACUUM")
+
+
+async def _alone(owner_url: str, *statements: str) -> None:
+    owner = await asyncpg.connect(owner_url)
+    try:
+        for statement in statements:
+            await owner.execute(statement)
+    finally:
+        await owner.close()

@@ -26,20 +26,27 @@ async def operator_key(owner_url: str) -> str:
         await owner.close()
 
 
-def make(port: int, operator: str, count: int) -> Iterator[Programme]:
+def make(port: int, operator: str, count: int, *, keys: int = 1) -> Iterator[Programme]:
     """Fresh organisations, each in an active cycle, with one check-in on one key result.
 
-    The one check-in is there so that none that is measured is a first one.
+    The one check-in is there so that none that is measured is a first one. The first organisation
+    has so many `keys`, the others one each.
     """
     with httpx.Client(base_url=f"http://{HOST}:{port}") as client:
         for number in range(count):
             founded = _post(client, operator, _ALL, {"name": f"Company {number}"})
             org = f"{_ALL}/{founded['id']}"
             key_result_id = _running(client, operator, org)
-            body = {"name": "Benchmark", "scopes": ["check-ins:write"]}
-            key = _post(client, operator, f"{org}/api-keys", body)["key"]
-            made = Programme(org_id=founded["id"], key_result_id=key_result_id, key=key)
-            _post(client, key, made.path, check_in(100))
+            body = {"name": "Benchmark", "scopes": ["history:read", "check-ins:write"]}
+            made = Programme(
+                org_id=founded["id"],
+                key_result_id=key_result_id,
+                keys=tuple(
+                    _post(client, operator, f"{org}/api-keys", body)["key"]
+                    for _ in range(1 if number else keys)
+                ),
+            )
+            _post(client, made.keys[0], made.path, check_in(100))
             yield made
 
 

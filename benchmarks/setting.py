@@ -1,4 +1,4 @@
-"""What is measured on: a throw-away but durable Postgres, and a server."""
+"""What is measured on: a throw-away but durable Postgres, and servers in processes of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +22,37 @@ from app.database import APPLICATION_ROLE
 from app.embedded import EmbeddedPostgres
 from benchmarks.common import HOST, ROOT, BenchmarkFailed
 
-_DATABASE = "okr"
-_READY_SECONDS = 30
+EMPTY = "template1"
+"""A database without anything in it."""
+_MIGRATED = "migrated"
+_READY_SECONDS = 60
 _STOP_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class Database:
     """A migrated database: as the application sees it, and as the owner of its tables."""
 
     url: str
     owner_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Postgres with its durable defaults, in a folder that is removed in the end."""
+
+    server: EmbeddedPostgres
+    folder: Path
     version: str
 
-
-# Postgres ---------------------------------------------------------------------------------
+    @contextmanager
+    def database(self, name: str, *, like: str = _MIGRATED) -> Iterator[Database]:
+        """A copy of a database that nobody is connected to, as long as it is not left."""
+        asyncio.run(_executed(self.server, f"CREATE DATABASE {name} TEMPLATE {like}"))
+        try:
+            yield Database(self.server.url(name, APPLICATION_ROLE), self.server.url(name))
+        finally:
+            asyncio.run(_executed(self.server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @contextmanager
@@ -46,44 +62,81 @@ def cluster() -> Iterator[Cluster]:
         tempfile.TemporaryDirectory(prefix="okr-bench-") as folder,
         EmbeddedPostgres(Path(folder) / "postgres") as server,
     ):
-        owner_url = server.url(_DATABASE)
-        version = asyncio.run(_migrated(server.url("postgres"), owner_url))
-        yield Cluster(server.url(_DATABASE, APPLICATION_ROLE), owner_url, version)
+        version = asyncio.run(_version(server))
+        asyncio.run(_executed(server, f"CREATE DATABASE {_MIGRATED}"))
+        asyncio.run(migrate.migrate(server.url(_MIGRATED)))
+        asyncio.run(_executed(server, f"ALTER ROLE {APPLICATION_ROLE} LOGIN"))
+        yield Cluster(server, Path(folder), version)
 
 
-async def _migrated(admin_url: str, owner_url: str) -> str:
-    """Make the database; returns the version of Postgres."""
-    admin = await asyncpg.connect(admin_url)
+async def _executed(server: EmbeddedPostgres, sql: str) -> None:
+    admin = await asyncpg.connect(server.url("postgres"))
     try:
-        if await admin.fetchval("SHOW fsync") != "on":
-            raise BenchmarkFailed("fsync is off: commits cost nothing, and figures mean nothing.")
-        await admin.execute(f"CREATE DATABASE {_DATABASE}")
-        await migrate.migrate(owner_url)
-        await admin.execute(f"ALTER ROLE {APPLICATION_ROLE} LOGIN")
+        await admin.execute(sql)
+    finally:
+        await admin.close()
+
+
+async def _version(server: EmbeddedPostgres) -> str:
+    """Raises BenchmarkFailed unless commits are durable."""
+    admin = await asyncpg.connect(server.url("postgres"))
+    try:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            if await admin.fetchval(f"SHOW {setting}") != "on":
+                raise BenchmarkFailed(
+                    f"{setting} is off: commits cost nothing, and figures mean nothing."
+                )
         return str(await admin.fetchval("SHOW server_version"))
     finally:
         await admin.close()
 
 
-# Server -----------------------------------------------------------------------------------
+# Servers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that answers on a port of this machine."""
+
+    port: int
+    pid: int
 
 
 @contextmanager
-def server(url: str) -> Iterator[int]:
-    """One worker, as the product is served, in a process of its own; gives its port."""
+def server(url: str) -> Iterator[Server]:
+    """The product as it is served: one worker, default settings, whatever the environment says."""
+    command = ("--factory", "app.main:create_app", "--no-server-header")
+    with _uvicorn(*command, ready="/health/ready", environment={"DATABASE_URL": url}) as here:
+        yield here
+
+
+@contextmanager
+def naive_server(owner_url: str) -> Iterator[Server]:
+    """The plain endpoint that the product is held against."""
+    command = ("benchmarks.peers.naive:app",)
+    with _uvicorn(*command, ready="/ready", environment={"NAIVE_URL": owner_url}) as here:
+        yield here
+
+
+@contextmanager
+def _uvicorn(*command: str, ready: str, environment: Mapping[str, str]) -> Iterator[Server]:
     port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app"]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--loop", "uvloop", "--http", "httptools"]
-    command += ["--log-level", "warning", "--no-server-header"]
-    # The settings measured are the product's own, whatever the environment says.
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("OKR_")}
-    environment["DATABASE_URL"] = url
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("OKR_")}
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", *command, "--host", HOST, "--port", str(port)),
+                *("--workers", "1", "--loop", "uvloop", "--http", "httptools"),
+                *("--log-level", "warning", "--no-access-log"),
+            ],
+            env={**bare, **environment},
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
         try:
-            _until_ready(process, port)
-            yield port
+            _until_ready(process, f"http://{HOST}:{port}{ready}")
+            yield Server(port, process.pid)
         except BenchmarkFailed as failure:
             log.seek(0)
             raise BenchmarkFailed(f"{failure}\n{log.read()[-4000:].decode()}".rstrip()) from failure
@@ -97,11 +150,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _until_ready(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"http://{HOST}:{port}/health/ready", timeout=2).status_code == 200:
+            if httpx.get(url, timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -10,10 +10,14 @@ from uuid import UUID
 import asyncpg
 
 from app.embedded import EmbeddedPostgres
-from benchmarks.common import BenchmarkFailed
+from benchmarks.common import NOTE, BenchmarkFailed
 
-_FUNCTION = Path(__file__).with_name("peer.sql")
-_SCRIPT = "\\set n random(1, :ledgers)\nSELECT bench.check_in(:n);\n"
+_FUNCTION = Path(__file__).with_name("check_in.sql")
+_SCRIPT = f"""
+\\set n random(1, :ledgers)
+\\set value random(100, 199)
+SELECT bench.check_in(:n, :value, 0.6, 'on_track', '{NOTE}', gen_random_uuid()::text);
+"""
 _THREADS = 2
 _GRACE_SECONDS = 60
 
@@ -21,8 +25,8 @@ _GRACE_SECONDS = 60
 _SAID = """
 CREATE TABLE bench.said AS
 SELECT n::integer, e.org_id, e.category, e.type, e.schema_version, e.data::text,
-    c.key_result_id, c.objective_id, c.cycle_id, c.value, c.is_milestone, c.progress,
-    c.confidence, c.health, c.note, c.next_steps, c.actor, c.source,
+    c.key_result_id, c.objective_id, c.cycle_id, c.is_milestone, c.progress,
+    c.next_steps, c.actor, c.source,
     i.credential, i.route, i.fingerprint, i.status, i.headers::text, i.body
 FROM unnest($1::uuid[]) WITH ORDINALITY AS ledger (org_id, n)
 JOIN check_ins c USING (org_id)
@@ -46,12 +50,12 @@ async def install(owner_url: str, org_ids: list[UUID]) -> None:
         await owner.close()
 
 
-def run(owner_url: str, *, ledgers: int, clients: int, seconds: int) -> float:
+def run(owner_url: str, *, ledgers: int, clients: int, seconds: float) -> float:
     """Check-ins per second on the first `ledgers` of those installed. Raises BenchmarkFailed."""
     done = subprocess.run(
         [
             *(str(EmbeddedPostgres.binary("pgbench")), "--no-vacuum", "--protocol=prepared"),
-            *(f"--client={clients}", f"--jobs={_THREADS}", f"--time={seconds}"),
+            *(f"--client={clients}", f"--jobs={_THREADS}", f"--time={max(1, round(seconds))}"),
             *(f"--define=ledgers={ledgers}", "--file=-", owner_url),
         ],
         input=_SCRIPT,

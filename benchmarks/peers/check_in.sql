@@ -1,8 +1,11 @@
 -- A check-in in plain SQL: what the product writes for one, in one call, with nothing decided.
 --
--- Every text and every document is a copy of what the product wrote for a real check-in on the
--- same ledger (bench.said), so that rows, indexes and the write-ahead log grow alike.
-CREATE FUNCTION bench.check_in(ledger integer) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The event, and the answer that is kept, are copies of what the product wrote for a real check-in
+-- on the same ledger (bench.said), so that rows, indexes and the write-ahead log grow alike.
+CREATE FUNCTION bench.check_in(
+    ledger integer, new_value numeric, new_confidence numeric, new_health text, new_note text,
+    idempotency_key text
+) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     said bench.said;
     new_position bigint;
@@ -16,8 +19,8 @@ BEGIN
     FROM ledgers WHERE org_id = said.org_id FOR UPDATE;
 
     UPDATE key_results
-    SET value = said.value, progress = said.progress, confidence = said.confidence,
-        health = said.health, last_check_in_at = moment, version = version + 1
+    SET value = new_value, progress = said.progress, confidence = new_confidence,
+        health = new_health, last_check_in_at = moment, version = version + 1
     WHERE org_id = said.org_id AND key_result_id = said.key_result_id
     RETURNING version INTO STRICT new_version;
 
@@ -35,12 +38,12 @@ BEGIN
         cycle_id, value, is_milestone, progress, confidence, health, note, next_steps, occurred_at,
         recorded_at, actor, source, retracted)
     VALUES (said.org_id, new_id, new_position, new_version, said.key_result_id, said.objective_id,
-        said.cycle_id, said.value, said.is_milestone, said.progress, said.confidence, said.health,
-        said.note, said.next_steps, moment, moment, said.actor, said.source, false);
+        said.cycle_id, new_value, said.is_milestone, said.progress, new_confidence, new_health,
+        new_note, said.next_steps, moment, moment, said.actor, said.source, false);
 
     INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers,
         body, created_at)
-    VALUES (said.org_id, said.credential, said.route, gen_random_uuid()::text, said.fingerprint,
+    VALUES (said.org_id, said.credential, said.route, idempotency_key, said.fingerprint,
         said.status, said.headers::jsonb, said.body, moment);
 
     RETURN new_position;
