@@ -22,7 +22,7 @@ from app.api.reading import Read, reads, reads_then
 from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.queries.choice import Key, ordered
-from app.queries.views import Page, View
+from app.queries.views import Page, View, is_settled
 
 T = TypeVar("T")
 R = TypeVar("R", bound=SQLModel)
@@ -238,13 +238,20 @@ class Listing:
         which has to be looked up; `choice` says what of it all is shown.
         """
         stated = {name: value for name, value in where.items() if value is not None}
-        async with self.read.reader() as reader:
+
+        async def answered(reader: Reader) -> Response:
+            more = dict[str, Any]()
             if within is not None:
                 await within(reader)
             if narrow is not None:
-                stated |= await narrow(reader)
-            source = _Source(reader, table, show, stated, choice)
+                more.update(await narrow(reader))
+            source = _Source(reader, table, show, {**stated, **more}, choice)
             return await (self._sheet(source) if self.as_csv else self._page(source))
+
+        async with self.read.reader() as reader:
+            if is_settled(show):
+                return await self.read.unless_known(reader, answered)
+            return await answered(reader)
 
     async def _page(self, source: _Source) -> Response:
         paging, listed = self.paging, list[_Listed]()

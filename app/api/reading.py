@@ -18,12 +18,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, WithJsonSchema
 
 from app.api.callers import AnyCaller, permit
 from app.api.problems import ApiProblem
+from app.api.validators import Given, Validators, head_of
 from app.application.authority import Leave, grants_of
 from app.application.keys import Caller
 from app.application.ledgers import Ledgers, Reader
 from app.domain.access import Scope
 from app.domain.values import Moment
-from app.queries.views import View
+from app.queries.views import View, Written, is_settled
 
 T = TypeVar("T")
 
@@ -125,6 +126,9 @@ def _parameters(needed: Dependant) -> frozenset[str]:
 
 # Reading ----------------------------------------------------------------------------------
 
+_given = Validators()
+_KEPT = frozenset({"etag", "ledger-position", "cache-control", "link", "vary"})
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -137,13 +141,34 @@ class Read:
     as_of: int | datetime | None = None
     if_none_match: str | None = None
     effective_at: datetime | None = None
+    asked: str = ""
 
     async def __call__(
-        self, query: Callable[..., Awaitable[View]], *arguments: Any, **options: Any
+        self, query: Callable[..., Awaitable[View | Written]], *arguments: Any, **options: Any
     ) -> Response:
+        async def answered(reader: Reader) -> Response:
+            return self.show(await query(reader, *arguments, **options), reader)
+
         async with self.reader() as reader:
-            view = await query(reader, *arguments, **options)
-        return self.show(view, reader)
+            if is_settled(query):
+                return await self.unless_known(reader, answered)
+            return await answered(reader)
+
+    async def unless_known(
+        self, reader: Reader, answered: Callable[[Reader], Awaitable[Response]]
+    ) -> Response:
+        """Answer, or 304 without a query where the ledger and the time say that nothing changed.
+
+        For what is settled alone.
+        """
+        asked, head = (self.org_id, self.caller, self.asked), await head_of(reader)
+        headers = _given.get(asked, head, reader.at)
+        if headers is not None and _matches(self.if_none_match or "", headers["etag"]):
+            return Response(status_code=304, headers=dict(headers))
+        answer = await answered(reader)
+        headers = {name: text for name, text in answer.headers.items() if name in _KEPT}
+        _given.put(asked, Given(head, reader.at, reader.horizon.until, headers))
+        return answer
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
@@ -154,8 +179,10 @@ class Read:
                 Leave(self.caller, self.scope, grants).require_scope()
             yield replace(reader, caller=self.caller)
 
-    def show(self, view: BaseModel, reader: Reader, **headers: str) -> Response:
+    def show(self, view: BaseModel | Written, reader: Reader, **headers: str) -> Response:
         """The view, or 304 where the client has just that. Who keeps it must ask again."""
+        if isinstance(view, Written):
+            return self.send(view.body, digest_tag(view.body), reader, **headers)
         body = view.model_dump_json().encode()
         return self.send(body, entity_tag(view, body), reader, **headers)
 
@@ -217,10 +244,16 @@ def reads(scope: Scope) -> Any:
     ) -> Read:
         permit(caller, scope, organization_id)
         moment, ledgers = moment_asked(as_of), request.app.state.ledgers
-        return Read(ledgers, organization_id, caller, scope, moment, if_none_match)
+        asked = _asked(request)
+        return Read(ledgers, organization_id, caller, scope, moment, if_none_match, asked=asked)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
+
+
+def _asked(request: Request) -> str:
+    """What an answer is to, for the same caller."""
+    return f"{request.url.path}?{request.url.query} {request.headers.getlist('accept')}"
 
 
 def reads_then(scope: Scope) -> Any:

@@ -6,8 +6,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -35,7 +35,7 @@ INSTALLATION = UUID(int=0)
 _RETRY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _ATTEMPTS = 4
 _REPLAYS_KEPT = 8
-_Replay = tuple[UUID, UUID, int, datetime | None]
+_Replay = tuple[UUID, int, UUID, int, datetime | None]
 
 
 class OutsideLedger(Refusal):
@@ -44,13 +44,23 @@ class OutsideLedger(Refusal):
     name = "outside-ledger"
 
 
+@dataclass(slots=True)
+class Horizon:
+    """Until when, and including which moment, time alone changes nothing of what was read."""
+
+    until: datetime = datetime.max.replace(tzinfo=UTC)
+
+    def lower(self, moment: datetime) -> None:
+        self.until = min(self.until, moment)
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """An organisation at one point of its ledger.
 
     `at` is the moment shown: now, or the one asked for; what is overdue is overdue by it.
     `present` are the live rows, for what has no history, and for what `caller` may see. Without
-    a caller, what is not for everybody stays unseen.
+    a caller, what is not for everybody stays unseen. `horizon` is told of what time will change.
     """
 
     conn: Connection
@@ -61,6 +71,7 @@ class Reader:
     at: datetime
     is_past: bool
     caller: Caller | None = None
+    horizon: Horizon = field(default_factory=Horizon)
 
     @property
     def org_id(self) -> UUID:
@@ -251,7 +262,7 @@ class Ledgers:
             # What is silent is silent by the moment that is shown.
             moment = min(moment, effective_at)
         keys = now.texts.version
-        past = await self._past(now, position, (now.org_id, event_id, keys, effective_at))
+        past = await self._past(now, position, (now.org_id, position, event_id, keys, effective_at))
         return replace(now, rows=past, position=position, at=moment, is_past=True)
 
     async def _past(self, now: Reader, position: int, key: _Replay) -> MemoryRows:
@@ -260,9 +271,10 @@ class Ledgers:
         Only what can be read of it does, when somebody is erased.
         """
         if key not in self._replays:
-            effective_at = key[-1]
+            *_, effective_at = key
             if effective_at is None:
-                made = await replay(now.conn, now.texts, up_to=position)
+                onto, after = await self._before(now, key)
+                made = await replay(now.conn, now.texts, up_to=position, onto=onto, after=after)
             else:
                 made = await replay_then(now.conn, now.texts, effective_at, up_to=position)
             self._replays[key] = made
@@ -270,3 +282,15 @@ class Ledgers:
                 self._replays.popitem(last=False)
         self._replays.move_to_end(key)
         return self._replays[key]
+
+    async def _before(self, now: Reader, key: _Replay) -> tuple[MemoryRows | None, int]:
+        """The kept replay that another one can go on from, and its position: none at all is 0."""
+        org_id, position, _, keys, _ = key
+        best, after = None, 0
+        for (org, at, event_id, version, effective_at), rows in list(self._replays.items()):
+            fits = (org, version, effective_at) == (org_id, keys, None)
+            if fits and after < at < position:
+                found, _ = await store.event_at(now.conn, org_id, at)
+                if found == event_id:
+                    best, after = rows, at
+        return best, after

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID
 
 from app.application import evidence
+from app.application.projecting import projected
+from app.application.shadows import Shadows
 from app.domain.deployment import scoring_of
 from app.domain.key_result import KeyResult, KeyResultEvents, evolve
 from app.events import store
@@ -17,12 +19,13 @@ from app.events.store import Connection, Filter
 from app.events.texts import TextKeys, Texts
 from app.evidence.merkle import Frontier
 from app.evidence.notes import Checkpoint, NotANote, VerifierKey, open_note, text_of
-from app.projections.changes import Row, columns, table_name
+from app.garbage import undisturbed
+from app.projections.changes import Delete, Row, Update, table_name
 from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow, stands
 from app.projections.registry import PROJECTIONS, project
-from app.projections.rows import MemoryRows, ProjectionMismatch, differences
+from app.projections.rows import Comparison, MemoryRows, ProjectionMismatch, column_list
 
 
 async def replay(
@@ -30,14 +33,17 @@ async def replay(
     texts: Texts,
     *,
     up_to: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    onto: MemoryRows | None = None,
+    after: int = 0,
 ) -> MemoryRows:
-    """The rows of an organisation as its events up to a position make them."""
-    rows = MemoryRows()
-    async for recorded in store.read_all(conn, texts, Filter(up_to=up_to)):
-        rows.apply(project(recorded))
-        if progress:
-            progress(recorded.position)
+    """The rows of an organisation as its events up to a position make them.
+
+    It goes on from `onto`, what the events up to `after` made, which stays as it is.
+    """
+    rows = MemoryRows() if onto is None else onto.copy()
+    async for _, changes in projected(conn, texts, after=after, up_to=up_to):
+        with undisturbed():
+            rows.apply(changes)
     return rows
 
 
@@ -82,16 +88,15 @@ def _forget_later(
     rows: MemoryRows, told: Mapping[UUID, KeyResult | None], moment: datetime
 ) -> None:
     said = rows.tables.get(CheckInRow, {})
-    later = {key: row for key, row in said.items() if row["occurred_at"] > moment}
-    for key in later:
-        del said[key]
-    for id in {row["key_result_id"] for row in later.values()}:
+    later = {key: row for key, row in said.items() if row.occurred_at > moment}
+    rows.apply(Delete(CheckInRow, key) for key in later)
+    for id in {row.key_result_id for row in later.values()}:
         key_result = told[id]
         assert key_result is not None, "it was checked in on"
-        row = rows.tables[KeyResultRow][(id,)]
-        scoring = rows.tables[CycleRow][(key_result.cycle_id,)]["scoring"]
+        scoring = rows.tables[CycleRow][(key_result.cycle_id,)].scoring
         rules = None if scoring is None else scoring_of.validate_python(scoring)
-        row.update(stands(key_result.known_at(moment).standing(rules)))
+        standing = key_result.known_at(moment).standing(rules)
+        rows.apply([Update(KeyResultRow, (id,), stands(standing))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +157,11 @@ async def verify(
         found.append(f"ledgers: the head is {head.position}, the last event {expected}")
     count = 0
     for projection in PROJECTIONS:
-        live = await _live(conn, org_id, projection.table)
-        count += len(live)
-        found += differences(live, rebuilt, projection.table)
+        compared = Comparison(rebuilt, projection.table)
+        async for row in _live(conn, org_id, projection.table):
+            found += compared.add(row)
+        found += compared.missing()
+        count += compared.count
     return Verdict(head.position, count, tuple(found))
 
 
@@ -176,29 +183,37 @@ async def _kept(
 async def rebuild(
     conn: Connection, org_id: UUID, progress: Callable[[int], None] | None = None
 ) -> int:
-    """Replace live rows by rebuilt ones; returns how many. Readers see the old until the commit."""
-    head = await store.lock_head(conn, org_id)
+    """Replace live rows by rebuilt ones; returns how many. Readers see the old until the commit.
+
+    Rows are made beside the live ones, while others write. Only what they appended is taken in
+    under the ledger's lock, and then whatever differs is exchanged.
+
+    Needs a transaction in which reads are not repeatable.
+    """
+    head = await store.read_head(conn, org_id)
     texts = await TextKeys().of(conn, org_id, head.text_keys_version)
-    rebuilt = await replay(conn, texts, progress=progress)
-    count = 0
-    for projection in PROJECTIONS:
-        name = table_name(projection.table)
-        await conn.execute(f"DELETE FROM {name} WHERE org_id = $1", org_id)  # noqa: S608
-        rows = list(rebuilt.tables.get(projection.table, {}).values())
-        names = columns(projection.table)
-        slots = ", ".join(f"${i}" for i in range(1, len(names) + 1))
-        await conn.executemany(
-            f"INSERT INTO {name} ({', '.join(names)}) VALUES ({slots})",  # noqa: S608
-            [tuple(row[column] for column in names) for row in rows],
-        )
-        count += len(rows)
+    shadows = Shadows(conn, org_id)
+    await shadows.begin()
+    await shadows.take(texts, after=0, up_to=head.position, progress=progress)
+    locked = await store.lock_head(conn, org_id)
+    keys = await TextKeys().of(conn, org_id, locked.text_keys_version)
+    after = head.position
+    if not texts.keys.keys() <= keys.keys.keys():
+        # Somebody was erased meanwhile, and is not to come back.
+        await shadows.end()
+        await shadows.begin()
+        after = 0
+    await shadows.take(keys, after=after, up_to=locked.position, progress=progress)
+    count = await shadows.exchange()
+    await shadows.end()
+    # Whatever a process keeps of the rows is made anew.
+    await conn.execute(
+        "UPDATE ledgers SET text_keys_version = text_keys_version + 1 WHERE org_id = $1", org_id
+    )
     return count
 
 
-async def _live(conn: Connection, org_id: UUID, table: Row) -> list[dict[str, object]]:
-    names = ", ".join(columns(table))
-    rows = await conn.fetch(
-        f"SELECT {names} FROM {table_name(table)} WHERE org_id = $1",  # noqa: S608
-        org_id,
-    )
-    return [dict(row) for row in rows]
+async def _live(conn: Connection, org_id: UUID, table: Row) -> AsyncIterator[Iterable[Any]]:
+    sql = f"SELECT {column_list(table)} FROM {table_name(table)} WHERE org_id = $1"  # noqa: S608
+    async for row in conn.cursor(sql, org_id, prefetch=2_000):
+        yield row

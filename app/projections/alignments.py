@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.alignment import AlignmentAgreed, AlignmentWithdrawn
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, json_column
+from app.projections.changes import Change, Projection, Update, insert, json_column
 
 
 class AlignmentRow(SQLModel, table=True):
@@ -44,23 +44,22 @@ class AlignmentRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case AlignmentAgreed() as event:
-            yield Insert(
-                AlignmentRow(
-                    org_id=recorded.org_id,
-                    alignment_id=event.alignment_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    cycle_id=event.cycle_id,
-                    objective_id=event.objective_id,
-                    target_kind=event.target.kind,
-                    target_id=event.target.id,
-                    target_objective_id=event.target_objective_id,
-                    rationale=event.rationale,
-                    why_now=event.why_now,
-                    agreed_by=[str(person) for person in event.agreed_by],
-                    agreed_at=recorded.recorded_at,
-                    previous_id=event.previous_id,
-                )
+            yield insert(
+                AlignmentRow,
+                org_id=recorded.org_id,
+                alignment_id=event.alignment_id,
+                position=recorded.position,
+                version=recorded.version,
+                cycle_id=event.cycle_id,
+                objective_id=event.objective_id,
+                target_kind=event.target.kind,
+                target_id=event.target.id,
+                target_objective_id=event.target_objective_id,
+                rationale=event.rationale,
+                why_now=event.why_now,
+                agreed_by=[str(person) for person in event.agreed_by],
+                agreed_at=recorded.recorded_at,
+                previous_id=event.previous_id,
             )
         case AlignmentWithdrawn() as event:
             yield Update(
@@ -74,4 +73,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
             )
 
 
-projection = Projection(AlignmentRow, project)
+projection = Projection(AlignmentRow, project, heeds=(AlignmentAgreed, AlignmentWithdrawn))

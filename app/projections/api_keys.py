@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.api_key import ApiKeyIssued, ApiKeyRevoked
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, json_column
+from app.projections.changes import Change, Projection, Update, insert, json_column
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -37,23 +37,22 @@ class ApiKeyRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case ApiKeyIssued() as event:
-            yield Insert(
-                ApiKeyRow(
-                    org_id=recorded.org_id,
-                    key_id=event.key_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    name=event.name,
-                    scopes=[scope.value for scope in event.scopes],
-                    person_id=event.person_id,
-                    teams=None if event.teams is None else [str(id) for id in event.teams],
-                    key_results=None
-                    if event.key_results is None
-                    else [str(id) for id in event.key_results],
-                    sources=None if event.sources is None else list(event.sources),
-                    issued_at=recorded.recorded_at,
-                    expires_at=event.expires_at,
-                )
+            yield insert(
+                ApiKeyRow,
+                org_id=recorded.org_id,
+                key_id=event.key_id,
+                position=recorded.position,
+                version=recorded.version,
+                name=event.name,
+                scopes=[scope.value for scope in event.scopes],
+                person_id=event.person_id,
+                teams=None if event.teams is None else [str(id) for id in event.teams],
+                key_results=None
+                if event.key_results is None
+                else [str(id) for id in event.key_results],
+                sources=None if event.sources is None else list(event.sources),
+                issued_at=recorded.recorded_at,
+                expires_at=event.expires_at,
             )
         case ApiKeyRevoked() as event:
             yield Update(
@@ -63,4 +62,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
             )
 
 
-projection = Projection(ApiKeyRow, project)
+projection = Projection(ApiKeyRow, project, heeds=(ApiKeyIssued, ApiKeyRevoked))

@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.blocker import BlockerEvent, BlockerHandedOver, BlockerRaised, BlockerResolved
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class BlockerRow(SQLModel, table=True):
@@ -43,20 +43,19 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case BlockerRaised():
-            yield Insert(
-                BlockerRow(
-                    org_id=recorded.org_id,
-                    blocker_id=event.blocker_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    key_result_id=event.key_result_id,
-                    cycle_id=event.cycle_id,
-                    kind=event.kind,
-                    what=event.what,
-                    owner_id=event.owner_id,
-                    next_action=event.next_action,
-                    raised_at=recorded.recorded_at,
-                )
+            yield insert(
+                BlockerRow,
+                org_id=recorded.org_id,
+                blocker_id=event.blocker_id,
+                position=recorded.position,
+                version=recorded.version,
+                key_result_id=event.key_result_id,
+                cycle_id=event.cycle_id,
+                kind=event.kind,
+                what=event.what,
+                owner_id=event.owner_id,
+                next_action=event.next_action,
+                raised_at=recorded.recorded_at,
             )
             return
         case BlockerHandedOver():
@@ -66,4 +65,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(BlockerRow, (event.blocker_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(BlockerRow, project)
+projection = Projection(BlockerRow, project, heeds=BlockerEvent)

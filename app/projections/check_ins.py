@@ -15,7 +15,7 @@ from app.domain.key_result import CheckInCorrected, CheckInRecorded, CheckInRetr
 from app.domain.measures import Rung, as_number
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, decimal_column
+from app.projections.changes import Change, Projection, Update, decimal_column, insert
 
 
 class CheckInRow(SQLModel, table=True):
@@ -68,23 +68,22 @@ def _said(terms: CheckInTerms) -> dict[str, Any]:
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case CheckInRecorded(terms=terms) as event:
-            yield Insert(
-                CheckInRow(
-                    org_id=recorded.org_id,
-                    check_in_id=event.check_in_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    key_result_id=event.key_result_id,
-                    objective_id=event.objective_id,
-                    cycle_id=event.cycle_id,
-                    **_said(terms),
-                    progress=event.progress,
-                    occurred_at=event.occurred_at,
-                    recorded_at=recorded.recorded_at,
-                    actor=recorded.meta.actor,
-                    source=recorded.meta.source,
-                    tracking=event.tracking,
-                )
+            yield insert(
+                CheckInRow,
+                org_id=recorded.org_id,
+                check_in_id=event.check_in_id,
+                position=recorded.position,
+                version=recorded.version,
+                key_result_id=event.key_result_id,
+                objective_id=event.objective_id,
+                cycle_id=event.cycle_id,
+                **_said(terms),
+                progress=event.progress,
+                occurred_at=event.occurred_at,
+                recorded_at=recorded.recorded_at,
+                actor=recorded.meta.actor,
+                source=recorded.meta.source,
+                tracking=event.tracking,
             )
         case CheckInCorrected(terms=terms) as event:
             changed = {
@@ -105,4 +104,6 @@ def project(recorded: Recorded) -> Iterator[Change]:
             yield Update(CheckInRow, (event.check_in_id,), changed)
 
 
-projection = Projection(CheckInRow, project)
+projection = Projection(
+    CheckInRow, project, heeds=(CheckInRecorded, CheckInCorrected, CheckInRetracted)
+)

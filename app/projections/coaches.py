@@ -19,7 +19,7 @@ from app.domain.coach import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, json_column
+from app.projections.changes import Change, Projection, Update, insert, json_column
 
 
 class CoachRow(SQLModel, table=True):
@@ -46,16 +46,15 @@ def project(recorded: Recorded) -> Iterator[Change]:
     match event:
         case CoachDesignated():
             if recorded.version == 1:
-                yield Insert(
-                    CoachRow(
-                        org_id=recorded.org_id,
-                        person_id=event.person_id,
-                        position=recorded.position,
-                        version=recorded.version,
-                        active=True,
-                        designated_at=recorded.recorded_at,
-                        teams=[],
-                    )
+                yield insert(
+                    CoachRow,
+                    org_id=recorded.org_id,
+                    person_id=event.person_id,
+                    position=recorded.position,
+                    version=recorded.version,
+                    active=True,
+                    designated_at=recorded.recorded_at,
+                    teams=[],
                 )
                 return
             changed = {
@@ -76,4 +75,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(CoachRow, (event.person_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(CoachRow, project)
+projection = Projection(CoachRow, project, heeds=CoachEvent)

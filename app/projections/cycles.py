@@ -27,7 +27,7 @@ from app.domain.cycle import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, json_column
+from app.projections.changes import Change, Projection, Update, insert, json_column
 
 
 class CycleRow(SQLModel, table=True):
@@ -62,22 +62,21 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case CyclePlanned():
-            yield Insert(
-                CycleRow(
-                    org_id=recorded.org_id,
-                    cycle_id=event.cycle_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    name=event.name,
-                    starts_on=event.starts_on,
-                    ends_on=event.ends_on,
-                    phase=Phase.PLANNED,
-                    parent_id=event.parent_id,
-                    previous_id=event.previous_id,
-                    levels=event.levels and list(event.levels),
-                    windows=event.windows and event.windows.model_dump(mode="json"),
-                    dated_at=recorded.recorded_at,
-                )
+            yield insert(
+                CycleRow,
+                org_id=recorded.org_id,
+                cycle_id=event.cycle_id,
+                position=recorded.position,
+                version=recorded.version,
+                name=event.name,
+                starts_on=event.starts_on,
+                ends_on=event.ends_on,
+                phase=Phase.PLANNED,
+                parent_id=event.parent_id,
+                previous_id=event.previous_id,
+                levels=event.levels and list(event.levels),
+                windows=event.windows and event.windows.model_dump(mode="json"),
+                dated_at=recorded.recorded_at,
             )
             return
         case CycleRenamed():
@@ -113,4 +112,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(CycleRow, (event.cycle_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(CycleRow, project)
+projection = Projection(CycleRow, project, heeds=CycleEvent)

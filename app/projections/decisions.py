@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.deployment import DecisionMade
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, json_column
+from app.projections.changes import Change, Projection, insert, json_column
 
 
 class DecisionRow(SQLModel, table=True):
@@ -33,19 +33,18 @@ class DecisionRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case DecisionMade() as event:
-            yield Insert(
-                DecisionRow(
-                    org_id=recorded.org_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    question=event.decision.question,
-                    decision=event.decision.model_dump(mode="json"),
-                    rationale=event.rationale,
-                    decided_by=event.decided_by,
-                    actor=recorded.meta.actor,
-                    decided_at=recorded.recorded_at,
-                )
+            yield insert(
+                DecisionRow,
+                org_id=recorded.org_id,
+                position=recorded.position,
+                version=recorded.version,
+                question=event.decision.question,
+                decision=event.decision.model_dump(mode="json"),
+                rationale=event.rationale,
+                decided_by=event.decided_by,
+                actor=recorded.meta.actor,
+                decided_at=recorded.recorded_at,
             )
 
 
-projection = Projection(DecisionRow, project)
+projection = Projection(DecisionRow, project, heeds=DecisionMade)

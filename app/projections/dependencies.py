@@ -22,7 +22,7 @@ from app.domain.dependency import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class DependencyRow(SQLModel, table=True):
@@ -64,24 +64,23 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case DependencyDeclared():
-            yield Insert(
-                DependencyRow(
-                    org_id=recorded.org_id,
-                    dependency_id=event.dependency_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    cycle_id=event.cycle_id,
-                    objective_id=event.objective_id,
-                    on_kind=event.on.kind,
-                    on_id=event.on.id,
-                    on_team_id=event.on_team_id,
-                    needed=event.needed,
-                    needed_by=event.needed_by,
-                    risk_owner_id=event.risk_owner_id,
-                    status=DependencyStatus.OPEN,
-                    declared_at=recorded.recorded_at,
-                    previous_id=event.previous_id,
-                )
+            yield insert(
+                DependencyRow,
+                org_id=recorded.org_id,
+                dependency_id=event.dependency_id,
+                position=recorded.position,
+                version=recorded.version,
+                cycle_id=event.cycle_id,
+                objective_id=event.objective_id,
+                on_kind=event.on.kind,
+                on_id=event.on.id,
+                on_team_id=event.on_team_id,
+                needed=event.needed,
+                needed_by=event.needed_by,
+                risk_owner_id=event.risk_owner_id,
+                status=DependencyStatus.OPEN,
+                declared_at=recorded.recorded_at,
+                previous_id=event.previous_id,
             )
             return
         case DependencyAccepted() | DependencyDeclined():
@@ -111,4 +110,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(DependencyRow, (event.dependency_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(DependencyRow, project)
+projection = Projection(DependencyRow, project, heeds=DependencyEvent)

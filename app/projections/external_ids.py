@@ -12,7 +12,7 @@ from app.domain.key_result import CheckInRecorded
 from app.domain.kpi import ReadingRecorded
 from app.domain.values import ExternalRef
 from app.events.envelope import Recorded
-from app.projections.changes import Change, Insert, Projection
+from app.projections.changes import Change, Projection, insert, saying
 
 
 class ExternalIdRow(SQLModel, table=True):
@@ -39,15 +39,14 @@ def project(recorded: Recorded) -> Iterator[Change]:
             kind, named = "kpi_reading", event.reading_id
         case _:
             kind, named = recorded.stream
-    yield Insert(
-        ExternalIdRow(
-            org_id=recorded.org_id,
-            kind=kind,
-            source=external.source,
-            external_id=external.external_id,
-            id=named,
-        )
+    yield insert(
+        ExternalIdRow,
+        org_id=recorded.org_id,
+        kind=kind,
+        source=external.source,
+        external_id=external.external_id,
+        id=named,
     )
 
 
-projection = Projection(ExternalIdRow, project)
+projection = Projection(ExternalIdRow, project, heeds=saying("external"))

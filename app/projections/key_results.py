@@ -28,14 +28,7 @@ from app.domain.key_result import (
 from app.domain.measures import as_number
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import (
-    Change,
-    Insert,
-    Projection,
-    Update,
-    decimal_column,
-    json_column,
-)
+from app.projections.changes import Change, Projection, Update, decimal_column, insert, json_column
 
 
 class KeyResultRow(SQLModel, table=True):
@@ -130,18 +123,17 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case KeyResultDrafted():
-            yield Insert(
-                KeyResultRow(
-                    org_id=recorded.org_id,
-                    key_result_id=event.key_result_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    cycle_id=event.cycle_id,
-                    objective_id=event.objective_id,
-                    **_terms(event.terms),
-                    drafted_at=recorded.recorded_at,
-                    previous_id=event.previous_id,
-                )
+            yield insert(
+                KeyResultRow,
+                org_id=recorded.org_id,
+                key_result_id=event.key_result_id,
+                position=recorded.position,
+                version=recorded.version,
+                cycle_id=event.cycle_id,
+                objective_id=event.objective_id,
+                **_terms(event.terms),
+                drafted_at=recorded.recorded_at,
+                previous_id=event.previous_id,
             )
             return
         case KeyResultAmended():
@@ -181,4 +173,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(KeyResultRow, (event.key_result_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(KeyResultRow, project)
+projection = Projection(KeyResultRow, project, heeds=KeyResultEvent)

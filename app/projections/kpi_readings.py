@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.kpi import ReadingRecorded
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, decimal_column
+from app.projections.changes import Change, Projection, decimal_column, insert
 
 
 class KpiReadingRow(SQLModel, table=True):
@@ -39,22 +39,21 @@ class KpiReadingRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case ReadingRecorded() as event:
-            yield Insert(
-                KpiReadingRow(
-                    org_id=recorded.org_id,
-                    reading_id=event.reading_id,
-                    position=recorded.position,
-                    kpi_id=event.kpi_id,
-                    value=event.value,
-                    in_range=event.in_range,
-                    note=event.note,
-                    check_in_id=event.check_in_id,
-                    occurred_at=event.occurred_at,
-                    recorded_at=recorded.recorded_at,
-                    actor=recorded.meta.actor,
-                    source=recorded.meta.source,
-                )
+            yield insert(
+                KpiReadingRow,
+                org_id=recorded.org_id,
+                reading_id=event.reading_id,
+                position=recorded.position,
+                kpi_id=event.kpi_id,
+                value=event.value,
+                in_range=event.in_range,
+                note=event.note,
+                check_in_id=event.check_in_id,
+                occurred_at=event.occurred_at,
+                recorded_at=recorded.recorded_at,
+                actor=recorded.meta.actor,
+                source=recorded.meta.source,
             )
 
 
-projection = Projection(KpiReadingRow, project)
+projection = Projection(KpiReadingRow, project, heeds=ReadingRecorded)

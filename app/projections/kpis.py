@@ -25,14 +25,7 @@ from app.domain.kpi import (
 from app.domain.kpi_terms import KpiTerms, Proposal
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import (
-    Change,
-    Insert,
-    Projection,
-    Update,
-    decimal_column,
-    json_column,
-)
+from app.projections.changes import Change, Projection, Update, decimal_column, insert, json_column
 
 
 class KpiRow(SQLModel, table=True):
@@ -105,15 +98,14 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case KpiRegistered():
-            yield Insert(
-                KpiRow(
-                    org_id=recorded.org_id,
-                    kpi_id=event.kpi_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    **_terms(event.terms),
-                    registered_at=recorded.recorded_at,
-                )
+            yield insert(
+                KpiRow,
+                org_id=recorded.org_id,
+                kpi_id=event.kpi_id,
+                position=recorded.position,
+                version=recorded.version,
+                **_terms(event.terms),
+                registered_at=recorded.recorded_at,
             )
             return
         case KpiRevised():
@@ -147,4 +139,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(KpiRow, (event.kpi_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(KpiRow, project)
+projection = Projection(KpiRow, project, heeds=KpiEvent)

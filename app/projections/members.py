@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from app.domain.team import MemberJoined, MemberLeft, MemberRoleChanged
 from app.events.envelope import Recorded
-from app.projections.changes import Change, Delete, Insert, Projection, Update
+from app.projections.changes import Change, Delete, Projection, Update, insert
 
 
 class MemberRow(SQLModel, table=True):
@@ -26,14 +26,13 @@ class MemberRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case MemberJoined() as event:
-            yield Insert(
-                MemberRow(
-                    org_id=recorded.org_id,
-                    team_id=event.team_id,
-                    person_id=event.person_id,
-                    position=recorded.position,
-                    role=event.role,
-                )
+            yield insert(
+                MemberRow,
+                org_id=recorded.org_id,
+                team_id=event.team_id,
+                person_id=event.person_id,
+                position=recorded.position,
+                role=event.role,
             )
         case MemberRoleChanged() as event:
             yield Update(MemberRow, (event.team_id, event.person_id), {"role": event.role})
@@ -41,4 +40,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
             yield Delete(MemberRow, (event.team_id, event.person_id))
 
 
-projection = Projection(MemberRow, project)
+projection = Projection(MemberRow, project, heeds=(MemberJoined, MemberRoleChanged, MemberLeft))

@@ -24,7 +24,7 @@ from app.domain.objective import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class ObjectiveRow(SQLModel, table=True):
@@ -68,21 +68,20 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case ObjectiveDrafted():
-            yield Insert(
-                ObjectiveRow(
-                    org_id=recorded.org_id,
-                    objective_id=event.objective_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    cycle_id=event.cycle_id,
-                    owner_kind=event.owner.kind,
-                    owner_id=event.owner.id,
-                    **_terms(event.terms),
-                    status=Status.DRAFT,
-                    previous_id=event.previous_id,
-                    drafted_at=recorded.recorded_at,
-                    drafted_by=recorded.meta.actor,
-                )
+            yield insert(
+                ObjectiveRow,
+                org_id=recorded.org_id,
+                objective_id=event.objective_id,
+                position=recorded.position,
+                version=recorded.version,
+                cycle_id=event.cycle_id,
+                owner_kind=event.owner.kind,
+                owner_id=event.owner.id,
+                **_terms(event.terms),
+                status=Status.DRAFT,
+                previous_id=event.previous_id,
+                drafted_at=recorded.recorded_at,
+                drafted_by=recorded.meta.actor,
             )
             return
         case ObjectiveRevised():
@@ -104,4 +103,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(ObjectiveRow, (event.objective_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(ObjectiveRow, project)
+projection = Projection(ObjectiveRow, project, heeds=ObjectiveEvent)

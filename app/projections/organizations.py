@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.organization import OrganizationFounded, OrganizationRenamed
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class OrganizationRow(SQLModel, table=True):
@@ -27,14 +27,13 @@ class OrganizationRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case OrganizationFounded() as event:
-            yield Insert(
-                OrganizationRow(
-                    org_id=recorded.org_id,
-                    organization_id=event.organization_id,
-                    name=event.name,
-                    version=recorded.version,
-                    founded_at=recorded.recorded_at,
-                )
+            yield insert(
+                OrganizationRow,
+                org_id=recorded.org_id,
+                organization_id=event.organization_id,
+                name=event.name,
+                version=recorded.version,
+                founded_at=recorded.recorded_at,
             )
         case OrganizationRenamed() as event:
             yield Update(
@@ -44,4 +43,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
             )
 
 
-projection = Projection(OrganizationRow, project)
+projection = Projection(OrganizationRow, project, heeds=(OrganizationFounded, OrganizationRenamed))

@@ -19,7 +19,7 @@ from app.domain.person import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class PersonRow(SQLModel, table=True):
@@ -38,16 +38,15 @@ class PersonRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case PersonRegistered() as event:
-            yield Insert(
-                PersonRow(
-                    org_id=recorded.org_id,
-                    person_id=event.person_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    active=True,
-                    erased=False,
-                    registered_at=recorded.recorded_at,
-                )
+            yield insert(
+                PersonRow,
+                org_id=recorded.org_id,
+                person_id=event.person_id,
+                position=recorded.position,
+                version=recorded.version,
+                active=True,
+                erased=False,
+                registered_at=recorded.recorded_at,
             )
         case PersonLeft() as event:
             yield Update(
@@ -68,4 +67,15 @@ def project(recorded: Recorded) -> Iterator[Change]:
             yield Update(PersonRow, (event.person_id,), {"version": recorded.version})
 
 
-projection = Projection(PersonRow, project)
+projection = Projection(
+    PersonRow,
+    project,
+    heeds=(
+        PersonRegistered,
+        PersonLeft,
+        PersonErased,
+        IdentityLinked,
+        IdentityUnlinked,
+        PersonCorrected,
+    ),
+)

@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.cycle import ReflectionRecorded
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, json_column
+from app.projections.changes import Change, Projection, insert, json_column
 
 
 class ReflectionRow(SQLModel, table=True):
@@ -37,22 +37,21 @@ class ReflectionRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case ReflectionRecorded() as event:
-            yield Insert(
-                ReflectionRow(
-                    org_id=recorded.org_id,
-                    reflection_id=event.reflection_id,
-                    position=recorded.position,
-                    cycle_id=event.cycle_id,
-                    team_id=event.team_id,
-                    worked=list(event.worked),
-                    did_not_work=list(event.did_not_work),
-                    change=list(event.change),
-                    minutes=event.minutes,
-                    participants=[str(id) for id in event.participants],
-                    actor=recorded.meta.actor,
-                    recorded_at=recorded.recorded_at,
-                )
+            yield insert(
+                ReflectionRow,
+                org_id=recorded.org_id,
+                reflection_id=event.reflection_id,
+                position=recorded.position,
+                cycle_id=event.cycle_id,
+                team_id=event.team_id,
+                worked=list(event.worked),
+                did_not_work=list(event.did_not_work),
+                change=list(event.change),
+                minutes=event.minutes,
+                participants=[str(id) for id in event.participants],
+                actor=recorded.meta.actor,
+                recorded_at=recorded.recorded_at,
             )
 
 
-projection = Projection(ReflectionRow, project)
+projection = Projection(ReflectionRow, project, heeds=ReflectionRecorded)

@@ -12,7 +12,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.roles import RoleGranted, RoleWithdrawn
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Delete, Insert, Projection
+from app.projections.changes import Change, Delete, Projection, insert
 
 
 class RoleRow(SQLModel, table=True):
@@ -29,18 +29,17 @@ class RoleRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case RoleGranted() as event:
-            yield Insert(
-                RoleRow(
-                    org_id=recorded.org_id,
-                    person_id=event.person_id,
-                    role=event.role,
-                    position=recorded.position,
-                    granted_at=recorded.recorded_at,
-                    reason=event.reason,
-                )
+            yield insert(
+                RoleRow,
+                org_id=recorded.org_id,
+                person_id=event.person_id,
+                role=event.role,
+                position=recorded.position,
+                granted_at=recorded.recorded_at,
+                reason=event.reason,
             )
         case RoleWithdrawn() as event:
             yield Delete(RoleRow, (event.person_id, event.role))
 
 
-projection = Projection(RoleRow, project)
+projection = Projection(RoleRow, project, heeds=(RoleGranted, RoleWithdrawn))

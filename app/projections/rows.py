@@ -5,11 +5,11 @@ Both answer with the same light records, one named tuple per table, whose fields
 
 from __future__ import annotations
 
-from collections import namedtuple
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, namedtuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -24,8 +24,10 @@ from app.projections.changes import (
     Row,
     Update,
     columns,
+    documents,
     key_columns,
     table_name,
+    values_of,
 )
 
 R = TypeVar("R", bound=SQLModel)
@@ -144,9 +146,8 @@ def _statement(org_id: UUID, change: Change) -> tuple[str, list[Any], Key]:
     match change:
         case Insert(row=row):
             table = type(row)
-            values = [getattr(row, name) for name in columns(table)]
-            key = tuple(getattr(row, name) for name in key_columns(table))
-            return _insertion(table), values, key
+            values = list(values_of(row))
+            return _insertion(table), values, key_of(table, values)
         case Update(table=table, key=key, values=new):
             return _change(table, tuple(new)), [*new.values(), org_id, *key], key
         case Delete(table=table, key=key):
@@ -186,37 +187,55 @@ def column_list(table: Row) -> str:
 
 
 class MemoryRows:
-    """The rows that a replay builds: an organisation as it was."""
+    """The rows that a replay builds: an organisation as it was.
 
-    def __init__(self) -> None:
-        self.tables: dict[Row, dict[Key, dict[str, Any]]] = {}
+    Rows are records that never change, only their places do, so that a copy shares them. `made` is
+    for whoever reads them: what it makes of rows that stay as they are goes when they do.
+    """
+
+    def __init__(self, tables: Mapping[Row, Mapping[Key, Any]] | None = None) -> None:
+        self.tables: dict[Row, dict[Key, Any]] = {
+            table: dict(rows) for table, rows in (tables or {}).items()
+        }
+        self.made: dict[Any, Any] = {}
+        self._indices: dict[Row, dict[str, dict[Any, list[Any]]]] = {}
+
+    def copy(self) -> MemoryRows:
+        """The same rows, to go on from."""
+        return MemoryRows(self.tables)
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
             match change:
                 case Insert(row=row):
                     table = type(row)
-                    values = {name: getattr(row, name) for name in columns(table)}
-                    key = tuple(values[name] for name in key_columns(table))
+                    made = record_type(table)._make(values_of(row))
+                    key = key_of(table, made)
                     rows = self.tables.setdefault(table, {})
                     if key in rows:
                         raise ProjectionMismatch(f"{table_name(table)} {key} is there already")
-                    rows[key] = values
+                    rows[key] = made
                 case Update(table=table, key=key, values=new):
-                    self._row(table, key).update(new)
+                    self.tables[table][key] = self._row(table, key)._replace(**new)
                 case Delete(table=table, key=key):
                     self._row(table, key)
                     del self.tables[table][key]
+            if self._indices:
+                self._indices.pop(table, None)
 
-    def _row(self, table: Row, key: Key) -> dict[str, Any]:
+    def _row(self, table: Row, key: Key) -> Any:
         row = self.tables.get(table, {}).get(key)
         if row is None:
             raise ProjectionMismatch(f"{table_name(table)} {key} is not there")
         return row
 
-    async def get(self, table: type[R], *key: Any) -> R | None:
+    def values(self, table: Row, key: Key) -> dict[str, Any] | None:
+        """A row's columns by name, or None."""
         row = self.tables.get(table, {}).get(key)
-        return None if row is None else cast(R, record_type(table)(**row))
+        return None if row is None else row._asdict()
+
+    async def get(self, table: type[R], *key: Any) -> R | None:
+        return self.tables.get(table, {}).get(key)
 
     async def select(
         self,
@@ -226,42 +245,89 @@ class MemoryRows:
         after: int = 0,
         limit: int | None = None,
     ) -> list[R]:
-        make = record_type(table)
-        found = [
-            row
-            for row in self.tables.get(table, {}).values()
-            if all(_matches(row[name], wanted) for name, wanted in (where or {}).items())
-            and (not after or row["position"] > after)
-        ]
         # Rows were inserted in ledger order, so they are found in it.
-        return [make(**row) for row in found[:limit]]
+        rows: Iterable[Any] = self.tables.get(table, {}).values()
+        wanted = {name: _members(table, name, value) for name, value in (where or {}).items()}
+        if wanted:
+            rows = self._few(table, wanted)
+            for name, members in wanted.items():
+                at = columns(table).index(name)
+                rows = [row for row in rows if row[at] in members]
+        if after:
+            rows = [row for row in rows if row.position > after]
+        return list(rows)[:limit]
+
+    def _few(self, table: Row, wanted: Mapping[str, Collection[Any]]) -> Iterable[Any]:
+        """The rows that the best of the columns leaves, in ledger order."""
+        held = {name: self._index(table, name) for name in wanted.keys() - documents(table)}
+        if not held or "position" not in columns(table):
+            return self.tables.get(table, {}).values()
+        best = min(held, key=lambda name: _count(held[name], wanted[name]))
+        here = held[best]
+        rows = [row for member in wanted[best] for row in here.get(member, ())]
+        return rows if len(wanted[best]) == 1 else sorted(rows, key=attrgetter("position"))
+
+    def _index(self, table: Row, name: str) -> dict[Any, list[Any]]:
+        """A table's rows by what stands in a column; made when it is first asked for."""
+        of_table = self._indices.setdefault(table, {})
+        if name not in of_table:
+            if name not in columns(table):
+                raise ValueError(f"{table_name(table)} has no column {name}")
+            at, index = columns(table).index(name), defaultdict[Any, list[Any]](list)
+            for row in self.tables.get(table, {}).values():
+                index[row[at]].append(row)
+            of_table[name] = dict(index)
+        return of_table[name]
 
 
-def _matches(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list | tuple):
-        return value in wanted
-    return bool(value == wanted)
+def _members(table: Row, name: str, wanted: Any) -> Collection[Any]:
+    members = wanted if isinstance(wanted, list | tuple) else (wanted,)
+    return members if name in documents(table) else frozenset(members)
 
 
-def differences(live: Sequence[Mapping[str, Any]], rebuilt: MemoryRows, table: Row) -> list[str]:
-    """What differs between a table's live rows and the rebuilt ones, a line per difference."""
-    names = key_columns(table)
-    lines = []
-    expected = dict(rebuilt.tables.get(table, {}))
-    for row in live:
-        key = tuple(row[name] for name in names)
-        wanted = expected.pop(key, None)
-        label = f"{table_name(table)} {'/'.join(map(str, key))}"
+def _count(index: Mapping[Any, list[Any]], members: Collection[Any]) -> int:
+    return sum(len(index[member]) for member in members if member in index)
+
+
+def key_of(table: Row, record: Any) -> Key:
+    """The key of a record, without its `org_id`."""
+    key: Key = _key_values(table)(record)
+    return key if len(key_columns(table)) > 1 else (key,)
+
+
+@cache
+def _key_values(table: Row) -> itemgetter[Any]:
+    return itemgetter(*(columns(table).index(name) for name in key_columns(table)))
+
+
+class Comparison:
+    """What differs between a table's live rows, which come one by one, and the rebuilt ones."""
+
+    def __init__(self, rebuilt: MemoryRows, table: Row) -> None:
+        self.table = table
+        self.count = 0
+        self._expected = dict(rebuilt.tables.get(table, {}))
+
+    def add(self, row: Iterable[Any]) -> Iterator[str]:
+        """Compare a live row's columns; a line for each difference."""
+        table, live = self.table, record_type(self.table)._make(row)
+        self.count += 1
+        key = key_of(table, live)
+        wanted = self._expected.pop(key, None)
         if wanted is None:
-            lines.append(f"{label}: is live, but no event made it")
-            continue
-        lines.extend(
-            f"{label}: {name} is {row[name]!r}, the ledger says {wanted[name]!r}"
-            for name in columns(table)
-            if row[name] != wanted[name]
-        )
-    lines.extend(
-        f"{table_name(table)} {'/'.join(map(str, key))}: is missing, the ledger made it"
-        for key in expected
-    )
-    return lines
+            yield f"{_label(table, key)}: is live, but no event made it"
+        elif live != wanted:
+            for name, here, there in zip(columns(table), live, wanted, strict=True):
+                if here != there:
+                    told = f"{name} is {here!r}, the ledger says {there!r}"
+                    yield f"{_label(table, key)}: {told}"
+
+    def missing(self) -> list[str]:
+        """Once all live rows were added: a line for each that should be there as well."""
+        return [
+            f"{_label(self.table, key)}: is missing, the ledger made it" for key in self._expected
+        ]
+
+
+def _label(table: Row, key: Key) -> str:
+    return f"{table_name(table)} {'/'.join(map(str, key))}"

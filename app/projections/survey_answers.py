@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from app.domain.survey import SurveyAnswered
 from app.events.envelope import Recorded
-from app.projections.changes import Change, Insert, Projection
+from app.projections.changes import Change, Projection, insert
 
 
 class SurveyAnswerRow(SQLModel, table=True):
@@ -31,15 +31,14 @@ class SurveyAnswerRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     match recorded.event:
         case SurveyAnswered() as event:
-            yield Insert(
-                SurveyAnswerRow(
-                    org_id=recorded.org_id,
-                    answer_id=event.answer_id,
-                    position=recorded.position,
-                    cycle_id=event.cycle_id,
-                    **event.answers.model_dump(),
-                )
+            yield insert(
+                SurveyAnswerRow,
+                org_id=recorded.org_id,
+                answer_id=event.answer_id,
+                position=recorded.position,
+                cycle_id=event.cycle_id,
+                **event.answers.model_dump(),
             )
 
 
-projection = Projection(SurveyAnswerRow, project)
+projection = Projection(SurveyAnswerRow, project, heeds=SurveyAnswered)

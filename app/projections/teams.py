@@ -19,7 +19,7 @@ from app.domain.team import (
     TeamRenamed,
 )
 from app.events.envelope import Recorded
-from app.projections.changes import Change, Insert, Projection, Update
+from app.projections.changes import Change, Projection, Update, insert
 
 
 class TeamRow(SQLModel, table=True):
@@ -43,17 +43,16 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case TeamFormed():
-            yield Insert(
-                TeamRow(
-                    org_id=recorded.org_id,
-                    team_id=event.team_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    name=event.name,
-                    level=event.level,
-                    parent_id=event.parent_id,
-                    active=True,
-                )
+            yield insert(
+                TeamRow,
+                org_id=recorded.org_id,
+                team_id=event.team_id,
+                position=recorded.position,
+                version=recorded.version,
+                name=event.name,
+                level=event.level,
+                parent_id=event.parent_id,
+                active=True,
             )
             return
         case TeamRenamed():
@@ -67,4 +66,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(TeamRow, (event.team_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(TeamRow, project)
+projection = Projection(TeamRow, project, heeds=TeamEvent)

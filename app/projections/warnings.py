@@ -12,7 +12,7 @@ from sqlmodel import Field, SQLModel
 from app.domain.values import Finding
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection
+from app.projections.changes import Change, Projection, insert, saying
 
 
 class WarningRow(SQLModel, table=True):
@@ -33,19 +33,18 @@ class WarningRow(SQLModel, table=True):
 def project(recorded: Recorded) -> Iterator[Change]:
     findings: tuple[Finding, ...] = getattr(recorded.event, "warnings", ())
     for finding in findings:
-        yield Insert(
-            WarningRow(
-                org_id=recorded.org_id,
-                position=recorded.position,
-                rule=finding.rule,
-                cycle_id=recorded.cycle_id,
-                subject_kind=recorded.stream.category,
-                subject_id=recorded.stream.id,
-                decision=finding.decision,
-                message=finding.message,
-                recorded_at=recorded.recorded_at,
-            )
+        yield insert(
+            WarningRow,
+            org_id=recorded.org_id,
+            position=recorded.position,
+            rule=finding.rule,
+            cycle_id=recorded.cycle_id,
+            subject_kind=recorded.stream.category,
+            subject_id=recorded.stream.id,
+            decision=finding.decision,
+            message=finding.message,
+            recorded_at=recorded.recorded_at,
         )
 
 
-projection = Projection(WarningRow, project)
+projection = Projection(WarningRow, project, heeds=saying("warnings"))

@@ -23,7 +23,7 @@ from app.domain.workshop import (
 )
 from app.events.envelope import Recorded
 from app.events.tables import moment
-from app.projections.changes import Change, Insert, Projection, Update, json_column
+from app.projections.changes import Change, Projection, Update, insert, json_column
 
 
 class WorkshopRow(SQLModel, table=True):
@@ -56,23 +56,22 @@ def project(recorded: Recorded) -> Iterator[Change]:
     changed: dict[str, Any] = {}
     match event:
         case WorkshopScheduled():
-            yield Insert(
-                WorkshopRow(
-                    org_id=recorded.org_id,
-                    workshop_id=event.workshop_id,
-                    position=recorded.position,
-                    version=recorded.version,
-                    kind=event.kind,
-                    title=event.title,
-                    scheduled_at=event.scheduled_at,
-                    agenda=list(event.agenda),
-                    team_id=event.team_id,
-                    quorum=event.quorum and event.quorum.model_dump(mode="json"),
-                    status=WorkshopStatus.SCHEDULED,
-                    invited=[],
-                    attended=[],
-                    outcome=[],
-                )
+            yield insert(
+                WorkshopRow,
+                org_id=recorded.org_id,
+                workshop_id=event.workshop_id,
+                position=recorded.position,
+                version=recorded.version,
+                kind=event.kind,
+                title=event.title,
+                scheduled_at=event.scheduled_at,
+                agenda=list(event.agenda),
+                team_id=event.team_id,
+                quorum=event.quorum and event.quorum.model_dump(mode="json"),
+                status=WorkshopStatus.SCHEDULED,
+                invited=[],
+                attended=[],
+                outcome=[],
             )
             return
         case PeopleInvited():
@@ -95,4 +94,4 @@ def project(recorded: Recorded) -> Iterator[Change]:
     yield Update(WorkshopRow, (event.workshop_id,), {**changed, "version": recorded.version})
 
 
-projection = Projection(WorkshopRow, project)
+projection = Projection(WorkshopRow, project, heeds=WorkshopEvent)

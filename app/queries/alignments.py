@@ -11,10 +11,7 @@ from app.application.ledgers import Reader
 from app.domain.errors import NotFound
 from app.domain.values import Target
 from app.projections.alignments import AlignmentRow
-from app.queries.views import (
-    Resource,
-    trusted,
-)
+from app.queries.views import Resource, settled, trusted
 
 
 class AlignmentView(Resource):
@@ -54,6 +51,7 @@ def alignment_view(row: AlignmentRow) -> AlignmentView:
     return trusted(AlignmentView, fields)
 
 
+@settled
 async def alignment(reader: Reader, alignment_id: UUID) -> AlignmentView:
     row = await reader.rows.get(AlignmentRow, alignment_id)
     if row is None:

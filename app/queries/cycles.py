@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from app.domain.values import Level
 from app.projections.cycles import CycleRow
 from app.projections.reflections import ReflectionRow
 from app.projections.warnings import WarningRow
-from app.queries.views import Resource, View
+from app.queries.views import Resource, View, settled
 
 
 class WindowsView(View):
@@ -92,7 +92,7 @@ class WarningView(View):
 
 
 def cycle_view(row: CycleRow, at: datetime) -> CycleView:
-    """`at` is the moment shown: what is late is late by it."""
+    """`at` is the moment shown: what is late is late by it, from one day to the next."""
     phase = Phase(row.phase)
     kept = None if row.windows is None else Windows.model_validate(row.windows)
     held = Timing((), ()) if kept is None else _timing(row, kept, at)
@@ -132,7 +132,13 @@ def _timing(row: CycleRow, kept: Windows, at: datetime) -> Timing:
     return timing(row.starts_on, row.ends_on, kept, days, at.date())
 
 
+def end_of_day(at: datetime) -> datetime:
+    return datetime.combine(at.date(), time.max, UTC)
+
+
+@settled
 async def cycle_views(reader: Reader, rows: list[CycleRow]) -> list[CycleView]:
+    reader.horizon.lower(end_of_day(reader.at))
     return [cycle_view(row, reader.at) for row in rows]
 
 
@@ -149,7 +155,9 @@ async def row(reader: Reader, cycle_id: UUID) -> CycleRow:
     return found
 
 
+@settled
 async def cycle(reader: Reader, cycle_id: UUID) -> CycleView:
+    reader.horizon.lower(end_of_day(reader.at))
     return cycle_view(await row(reader, cycle_id), reader.at)
 
 

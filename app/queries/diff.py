@@ -114,7 +114,7 @@ async def find(
             by[place].append(mention)
     differences = []
     for (table, key), mentions in by.items():
-        step = Step(table, key, old.tables.get(table, {}).get(key), new.tables[table].get(key))
+        step = Step(table, key, old.values(table, key), new.values(table, key))
         if step.before is None and step.after is None:
             continue  # it came and went
         if not _concerns(step, cycle_id, objective_id, (new, old)):
@@ -135,7 +135,7 @@ def _concerns(
     if step.table is BlockerRow:
         part = (row["key_result_id"],)
         parts = (one.tables.get(KeyResultRow, {}).get(part) for one in known)
-        return any(one is not None and one["objective_id"] == objective_id for one in parts)
+        return any(one is not None and one.objective_id == objective_id for one in parts)
     there = (row.get("objective_id"), row.get("target_objective_id"), row.get("on_id"))
     return objective_id in there
 

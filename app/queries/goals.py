@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -29,16 +31,7 @@ from app.projections.teams import TeamRow
 from app.queries.alignments import AlignmentView, alignment_view
 from app.queries.discretion import WITHHELD, unseen_owners
 from app.queries.programme import in_force
-from app.queries.views import (
-    Figure,
-    OwnerView,
-    Ref,
-    Resource,
-    View,
-    owners,
-    trusted,
-    undisturbed,
-)
+from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners, settled, trusted
 
 # An objective shows the worst health among its key results. Silence is never green.
 _WORST_FIRST = ("off_track", "at_risk", "outdated", "pending", "on_track")
@@ -130,7 +123,7 @@ class ScoreView(View):
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class Course:
     """What of a cycle the figures of every key result in it are judged by, made once."""
 
     opened_at: datetime | None
@@ -140,7 +133,7 @@ class _Course:
     ends: datetime
 
     @classmethod
-    def of(cls, cycle: CycleRow) -> _Course:
+    def of(cls, cycle: CycleRow) -> Course:
         began, opened_at = None, cycle.opened_at
         if opened_at is not None:
             began = min(datetime.combine(cycle.starts_on, time.min, UTC), opened_at)
@@ -154,11 +147,25 @@ class _Course:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """What figures are shown by: the cycles, the rhythm in force, the moment, and who asks."""
+class Terms:
+    """What figures are judged by: the courses of their cycles, and the rhythm in force."""
 
-    courses: dict[UUID, _Course]
+    courses: dict[UUID, Course]
     rhythm: Rhythm
+
+    @classmethod
+    async def of(cls, reader: Reader, cycle_ids: Sequence[UUID]) -> Terms:
+        cycles = await reader.rows.select(CycleRow, {"cycle_id": cycle_ids})
+        decided = (await in_force(reader)).get("cadence")
+        rhythm = Rhythm() if decided is None else Rhythm.model_validate(decided.decision)
+        return cls({row.cycle_id: Course.of(row) for row in cycles}, rhythm)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What goals are shown by: terms, the moment, and whose scores are not for who asks."""
+
+    terms: Terms
     at: datetime
     unseen: frozenset[UUID]
 
@@ -177,6 +184,16 @@ def rules_of(cycle: CycleRow) -> AnyScoring:
     return scoring_of.validate_python(cycle.scoring)
 
 
+def _measure(row: KeyResultRow) -> AnyMeasure:
+    return _measure_told(json.dumps(row.measure))
+
+
+@lru_cache(maxsize=20_000)
+def _measure_told(document: str) -> AnyMeasure:
+    """Measures are alike more often than not, and are read far more often than made."""
+    return measure_of.validate_json(document)
+
+
 def _outcome(row: KeyResultRow, objective: ObjectiveRow, rules: AnyScoring) -> str | None:
     """A key result's end, once it has one."""
     if row.removed:
@@ -190,7 +207,7 @@ def _outcome(row: KeyResultRow, objective: ObjectiveRow, rules: AnyScoring) -> s
 
 def forecast(row: KeyResultRow, cycle: CycleRow) -> Decimal | None:
     """Progress at the end of the cycle; None where it is not running, or nothing can be told."""
-    return _Course.of(cycle).forecast(row, measure_of.validate_python(row.measure))
+    return Course.of(cycle).forecast(row, _measure(row))
 
 
 def trend(row: KeyResultRow, cycle: CycleRow) -> Trend | None:
@@ -198,21 +215,21 @@ def trend(row: KeyResultRow, cycle: CycleRow) -> Trend | None:
     told = forecast(row, cycle)
     if told is None:
         return None
-    return trending(rules_of(cycle), measure_of.validate_python(row.measure), told)
+    return trending(rules_of(cycle), _measure(row), told)
 
 
 def _key_result(
-    row: KeyResultRow, objective: ObjectiveRow, frame: _Frame, known: dict[Ref, OwnerView]
+    row: KeyResultRow, objective: ObjectiveRow, frame: Frame, known: dict[Ref, OwnerView]
 ) -> KeyResultView:
-    course = frame.courses[row.cycle_id]
-    measure = measure_of.validate_python(row.measure)
+    course = frame.terms.courses[row.cycle_id]
+    measure = _measure(row)
     hidden = is_hidden(objective, frame.unseen)
     due = None
     committed = objective.status == Status.COMMITTED and not row.removed
     if committed and course.is_active:
         # The rhythm begins when all that it is about is there.
         began = (course.opened_at, objective.committed_at, row.drafted_at)
-        rhythm = frame.rhythm
+        rhythm = frame.terms.rhythm
         due = check_in_due(
             row.last_check_in_at,
             max(moment for moment in began if moment is not None),
@@ -269,7 +286,7 @@ def _objective(
     row: ObjectiveRow,
     key_rows: Sequence[KeyResultRow],
     alignments: Sequence[AlignmentRow],
-    frame: _Frame,
+    frame: Frame,
     known: dict[Ref, OwnerView],
 ) -> ObjectiveView:
     parts = [_key_result(key_row, row, frame, known) for key_row in key_rows]
@@ -309,13 +326,9 @@ def _settled(live: Sequence[KeyResultView]) -> str | None:
     return Outcome.NOT_ACHIEVED if Outcome.NOT_ACHIEVED in ends else Outcome.ACHIEVED
 
 
-async def _frame(reader: Reader, cycle_ids: Sequence[UUID], rows: Sequence[ObjectiveRow]) -> _Frame:
-    cycles = await reader.rows.select(CycleRow, {"cycle_id": cycle_ids})
-    decided = (await in_force(reader)).get("cadence")
-    rhythm = Rhythm() if decided is None else Rhythm.model_validate(decided.decision)
-    unseen = await unseen_owners(reader, rows)
-    courses = {row.cycle_id: _Course.of(row) for row in cycles}
-    return _Frame(courses, rhythm, reader.at, unseen)
+async def _frame(reader: Reader, cycle_ids: Sequence[UUID], rows: Sequence[ObjectiveRow]) -> Frame:
+    terms = await Terms.of(reader, cycle_ids)
+    return Frame(terms, reader.at, await unseen_owners(reader, rows))
 
 
 def is_hidden(objective: ObjectiveRow, unseen: frozenset[UUID]) -> bool:
@@ -323,34 +336,49 @@ def is_hidden(objective: ObjectiveRow, unseen: frozenset[UUID]) -> bool:
     return objective.owner_kind == OwnerKind.PERSON and objective.owner_id in unseen
 
 
-async def objectives(
-    reader: Reader, rows: Sequence[ObjectiveRow], *, whole_cycle: UUID | None = None
-) -> list[ObjectiveView]:
-    """Objectives with all that is shown inside them, in six round trips for any number.
-
-    `whole_cycle` says that these are all the objectives of a cycle.
-    """
+@settled
+async def objectives(reader: Reader, rows: Sequence[ObjectiveRow]) -> list[ObjectiveView]:
+    """Objectives with all that is shown inside them, in six round trips for any number."""
     if not rows:
         return []
-    ids = [row.objective_id for row in rows]
-    here = {"objective_id": ids} if whole_cycle is None else {"cycle_id": whole_cycle}
+    here = {"objective_id": [row.objective_id for row in rows]}
     key_rows = await reader.rows.select(KeyResultRow, here)
-    alignments = await reader.rows.select(AlignmentRow, {**here, "withdrawn": False})
+    links = await reader.rows.select(AlignmentRow, {**here, "withdrawn": False})
     frame = await _frame(reader, list({row.cycle_id for row in rows}), rows)
+    known = await owners(reader, owners_of(rows, key_rows))
+    views = list(shown(rows, key_rows, links, frame, known))
+    _until_silence(reader, (part for view in views for part in view.key_results))
+    return views
+
+
+def owners_of(rows: Iterable[ObjectiveRow], key_rows: Iterable[KeyResultRow]) -> set[Ref]:
     named: set[Ref] = {(row.owner_kind, row.owner_id) for row in rows}
-    named |= {(k.owner_kind, k.owner_id) for k in key_rows if k.owner_kind and k.owner_id}
-    known = await owners(reader, named)
+    return named | {(k.owner_kind, k.owner_id) for k in key_rows if k.owner_kind and k.owner_id}
+
+
+def shown(
+    rows: Sequence[ObjectiveRow],
+    key_rows: Iterable[KeyResultRow],
+    links: Iterable[AlignmentRow],
+    frame: Frame,
+    known: dict[Ref, OwnerView],
+) -> Iterator[ObjectiveView]:
+    """Objectives with their key results and alignments, and `known` owners."""
     keys_of: dict[UUID, list[KeyResultRow]] = defaultdict(list)
     for key_row in key_rows:
         keys_of[key_row.objective_id].append(key_row)
     links_of: dict[UUID, list[AlignmentRow]] = defaultdict(list)
-    for link in alignments:
+    for link in links:
         links_of[link.objective_id].append(link)
-    with undisturbed():
-        return [
-            _objective(row, keys_of[row.objective_id], links_of[row.objective_id], frame, known)
-            for row in rows
-        ]
+    for row in rows:
+        yield _objective(row, keys_of[row.objective_id], links_of[row.objective_id], frame, known)
+
+
+def _until_silence(reader: Reader, parts: Iterable[KeyResultView]) -> None:
+    """Until one of their check-ins is due, time alone changes nothing of what is shown."""
+    for part in parts:
+        if part.check_in_due_at is not None and part.check_in_due_at >= reader.at:
+            reader.horizon.lower(part.check_in_due_at)
 
 
 async def owned_at(
@@ -408,6 +436,7 @@ async def parents_of(reader: Reader, rows: Sequence[KeyResultRow]) -> dict[UUID,
     return {row.objective_id: row for row in found}
 
 
+@settled
 async def objective(reader: Reader, objective_id: UUID) -> ObjectiveView:
     row = await reader.rows.get(ObjectiveRow, objective_id)
     if row is None:
@@ -415,6 +444,7 @@ async def objective(reader: Reader, objective_id: UUID) -> ObjectiveView:
     return (await objectives(reader, [row]))[0]
 
 
+@settled
 async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyResultView]:
     if not rows:
         return []
@@ -423,7 +453,9 @@ async def key_results(reader: Reader, rows: Sequence[KeyResultRow]) -> list[KeyR
     frame = await _frame(reader, list({row.cycle_id for row in rows}), parents)
     named = {(k.owner_kind, k.owner_id) for k in rows if k.owner_kind and k.owner_id}
     known = await owners(reader, named)
-    return [_key_result(row, objective_of[row.objective_id], frame, known) for row in rows]
+    views = [_key_result(row, objective_of[row.objective_id], frame, known) for row in rows]
+    _until_silence(reader, views)
+    return views
 
 
 async def key_result_row(reader: Reader, key_result_id: UUID) -> KeyResultRow:
@@ -434,11 +466,13 @@ async def key_result_row(reader: Reader, key_result_id: UUID) -> KeyResultRow:
     return row
 
 
+@settled
 async def key_result(reader: Reader, key_result_id: UUID) -> KeyResultView:
     row = await key_result_row(reader, key_result_id)
     return (await key_results(reader, [row]))[0]
 
 
+@settled
 async def score(reader: Reader, key_result_id: UUID) -> ScoreView:
     row = await key_result_row(reader, key_result_id)
     hidden = await scores_hidden(reader, row.objective_id)

@@ -149,10 +149,9 @@ def take(rows: MemoryRows, recorded: Recorded) -> list[Step]:
         held = rows.tables.get(table, {})
         if key not in held and not isinstance(change, Insert):
             continue
-        before = dict(held[key]) if key in held else None
+        before = rows.values(table, key)
         rows.apply([change])
-        after = rows.tables[table].get(key)
-        steps.append(Step(table, key, before, None if after is None else dict(after)))
+        steps.append(Step(table, key, before, rows.values(table, key)))
     return steps
 
 

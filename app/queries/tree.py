@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
+from pydantic_core import from_json, to_json
 
 from app.application.ledgers import Reader
 from app.domain.errors import NotFound
 from app.domain.objective import Outcome, Status
 from app.domain.scoring import roll_up
 from app.domain.values import OwnerKind
+from app.garbage import undisturbed
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.objectives import ObjectiveRow
-from app.projections.warnings import WarningRow
 from app.queries import choice, cycles, goals
 from app.queries.alignment_report import company_teams
-from app.queries.alignments import AlignmentView
 from app.queries.cycles import CycleView
 from app.queries.goals import KeyResultView, ObjectiveView
-from app.queries.views import Figure, View, trusted, undisturbed
+from app.queries.kept import Goal, Link, goals_of
+from app.queries.views import Figure, View, Written, settled
 
 MAX_DEPTH = 32
 """Levels of nesting shown at most: JSON nested deeper troubles many readers."""
-
-
-N = TypeVar("N", bound=View)
 
 
 class KeyResultNode(KeyResultView):
@@ -136,46 +133,46 @@ class Wanted:
         given = (self.owner_kind, self.owner_id, self.status, self.health, self.text)
         return any(one is not None for one in given)
 
-    def fits(self, view: ObjectiveView) -> bool:
+    def fits(self, goal: Goal) -> bool:
         return (
-            self.owner_kind in (None, view.owner.kind)
-            and self.owner_id in (None, view.owner.id)
-            and self.status in (None, view.status)
-            and self.health in (None, view.health)
-            and (self.text is None or choice.holds(self.text, *_titles(view)))
+            self.owner_kind in (None, goal.owner.kind)
+            and self.owner_id in (None, goal.owner.id)
+            and self.status in (None, goal.status)
+            and self.health in (None, goal.health)
+            and (self.text is None or choice.holds(self.text, *_titles(goal)))
         )
 
 
 WHOLE = Wanted()
 
 
-def _titles(view: ObjectiveView) -> Iterator[str]:
-    yield view.title
-    yield from (part.title for part in view.key_results if not part.removed)
+def _titles(goal: Goal) -> Iterator[str]:
+    yield goal.title
+    yield from (part.title for part in goal.key_results if not part.removed)
 
 
 class _Forest:
     """Which objective stands below which, by its first agreed alignment inside the cycle."""
 
-    def __init__(self, views: list[ObjectiveView]) -> None:
-        inside = {view.id for view in views}
-        self.below: dict[UUID, list[ObjectiveView]] = defaultdict(list)
+    def __init__(self, goals: list[Goal]) -> None:
+        inside = {goal.id for goal in goals}
+        self.below: dict[UUID, list[Goal]] = defaultdict(list)
         self.parent: dict[UUID, UUID] = {}
-        self.roots: list[ObjectiveView] = []
-        removed = {part.id for view in views for part in view.key_results if part.removed}
-        for view in views:
-            first = self._first(view.contributes_to, inside)
+        self.roots: list[Goal] = []
+        removed = {part.id for goal in goals for part in goal.key_results if part.removed}
+        for goal in goals:
+            first = self._first(goal.contributes_to, inside)
             if first is None:
-                self.roots.append(view)
+                self.roots.append(goal)
                 continue
             # What contributed to a key result that was removed stands below its objective.
-            dropped = first.target.id in removed
-            above = first.target_objective_id if dropped else first.target.id
-            self.below[above].append(view)
-            self.parent[view.id] = first.target_objective_id
+            dropped = first.target_id in removed
+            above = first.target_objective_id if dropped else first.target_id
+            self.below[above].append(goal)
+            self.parent[goal.id] = first.target_objective_id
 
     @staticmethod
-    def _first(links: list[AlignmentView], inside: set[UUID]) -> AlignmentView | None:
+    def _first(links: Iterable[Link], inside: set[UUID]) -> Link | None:
         return next((link for link in links if link.target_objective_id in inside), None)
 
     def levels(self) -> int:
@@ -191,12 +188,12 @@ class _Forest:
                 known[passed] = step
         return max(known.values(), default=0)
 
-    def children(self, view: ObjectiveView) -> list[ObjectiveView]:
+    def children(self, goal: Goal) -> list[Goal]:
         """Everything one level below an objective, through its key results or directly."""
-        through = [child for part in view.key_results for child in self.below.get(part.id, ())]
-        return [*self.below.get(view.id, ()), *through]
+        through = [child for part in goal.key_results for child in self.below.get(part.id, ())]
+        return [*self.below.get(goal.id, ()), *through]
 
-    def below_all(self, tops: list[ObjectiveView]) -> Iterator[ObjectiveView]:
+    def below_all(self, tops: list[Goal]) -> Iterator[Goal]:
         """Everything below these, at any depth."""
         waiting = [child for top in tops for child in self.children(top)]
         while waiting:
@@ -204,16 +201,16 @@ class _Forest:
             yield here
             waiting.extend(self.children(here))
 
-    def on_top(self, root: UUID | None) -> list[ObjectiveView]:
+    def on_top(self, root: UUID | None) -> list[Goal]:
         """The roots, or the one objective that is to stand on top. Raises NotFound."""
         if root is None:
             return self.roots
         for top in self.roots:
             if top.id == root:
                 return [top]
-        for view in self.below_all(self.roots):
-            if view.id == root:
-                return [view]
+        for goal in self.below_all(self.roots):
+            if goal.id == root:
+                return [goal]
         raise NotFound("objective of this tree", root)
 
 
@@ -228,7 +225,7 @@ class _Picture:
         self.shown: set[UUID] | None = None
         if wanted.filters:
             whole = [*self.tops, *forest.below_all(self.tops)]
-            self.fitting = {view.id for view in whole if wanted.fits(view)}
+            self.fitting = {goal.id for goal in whole if wanted.fits(goal)}
             self.shown = self._ways_up(self.fitting)
         if wanted.sort is not None:
             self._key, self._downwards = choice.by(wanted.sort)
@@ -242,42 +239,51 @@ class _Picture:
                 shown.add(here)
         return shown
 
-    def nodes(self, views: list[ObjectiveView], depth: int) -> list[ObjectiveNode]:
+    def write(self, out: list[bytes], goals: list[Goal], depth: int) -> None:
+        """Write these as a JSON array, nested `depth` levels deep."""
         if self.shown is not None:
-            views = [view for view in views if view.id in self.shown]
+            goals = [goal for goal in goals if goal.id in self.shown]
         if self.wanted.sort is not None:
-            views = choice.ordered(views, self._key, downwards=self._downwards)
-        return [self._node(view, depth) for view in views]
+            goals = choice.ordered(goals, self._key, downwards=self._downwards)
+        out.append(b"[")
+        for number, goal in enumerate(goals):
+            if number:
+                out.append(b",")
+            self._write(out, goal, depth)
+        out.append(b"]")
 
-    def _node(self, view: ObjectiveView, depth: int) -> ObjectiveNode:
+    def _write(self, out: list[bytes], goal: Goal, depth: int) -> None:
         below = self.forest.below if depth > 1 else {}
+        out += (self._told(goal.written), b',"key_results":[')
+        separator = b""
+        for part in goal.key_results:
+            if part.removed:
+                continue
+            out += (separator, self._told(part.written), b',"children":')
+            separator = b"},"
+            if part.id in below:
+                self.write(out, below[part.id], depth - 1)
+            else:
+                out.append(b"[]")
+        out.append(b'}],"children":' if separator else b'],"children":')
+        if goal.id in below:
+            self.write(out, below[goal.id], depth - 1)
+        else:
+            out.append(b"[]")
+        hidden = self._hidden(goal) if depth == 1 else 0
+        fits = self.fitting is None or goal.id in self.fitting
+        out.append(b',"hidden":%d,"matches":%s}' % (hidden, b"true" if fits else b"false"))
 
-        def nodes(id: UUID) -> list[Any]:
-            return self.nodes(below[id], depth - 1) if id in below else []
-
-        keys = [
-            self._made(KeyResultNode, part, children=nodes(part.id))
-            for part in view.key_results
-            if not part.removed
-        ]
-        return self._made(
-            ObjectiveNode,
-            view,
-            key_results=keys,
-            children=nodes(view.id),
-            hidden=self._hidden(view) if depth == 1 else 0,
-            matches=self.fitting is None or view.id in self.fitting,
-        )
-
-    def _made(self, node: type[N], view: View, **standing: Any) -> N:
-        if self.wanted.fields is None:
-            return trusted(node, {**view.__dict__, **standing})
+    def _told(self, written: bytes) -> bytes:
+        """As much of an object that is not closed yet as is asked for."""
         kept = self.wanted.fields
-        fields = {name: value for name, value in view.__dict__.items() if name in kept}
-        return trusted(node, {"id": view.__dict__["id"], **fields, **standing})
+        if kept is None:
+            return written
+        fields = from_json(written + b"}").items()
+        return to_json({name: value for name, value in fields if name in kept | {"id"}})[:-1]
 
-    def _hidden(self, view: ObjectiveView) -> int:
-        below = self.forest.below_all([view])
+    def _hidden(self, goal: Goal) -> int:
+        below = self.forest.below_all([goal])
         return sum(self.shown is None or one.id in self.shown for one in below)
 
 
@@ -292,12 +298,10 @@ async def _nested(reader: Reader, cycle_id: UUID) -> list[UUID]:
     return found
 
 
-async def _from_nested_cycles(
-    reader: Reader, cycle_id: UUID, views: list[ObjectiveView]
-) -> list[ObjectiveView]:
+async def _from_nested_cycles(reader: Reader, cycle_id: UUID, own: list[Goal]) -> list[Goal]:
     """The objectives of nested cycles that contribute to these, directly or through others."""
     nested = await _nested(reader, cycle_id)
-    inside = {view.id for view in views}
+    inside = {goal.id for goal in own}
     rows: list[ObjectiveRow] = []
     latest = list(inside)
     while nested and latest:
@@ -306,9 +310,11 @@ async def _from_nested_cycles(
         latest = list({link.objective_id for link in links} - inside)
         inside |= set(latest)
         rows += await reader.rows.select(ObjectiveRow, {"objective_id": latest})
-    return await goals.objectives(reader, sorted(rows, key=lambda row: row.position))
+    views = await goals.objectives(reader, sorted(rows, key=lambda row: row.position))
+    return [Goal.of(view, reader.at) for view in views]
 
 
+@settled
 async def tree(
     reader: Reader,
     cycle_id: UUID,
@@ -316,40 +322,41 @@ async def tree(
     *,
     across: bool = False,
     wanted: Wanted = WHOLE,
-) -> TreeView:
-    """The cycle as far as it is wanted, nested `depth` levels deep. Raises NotFound.
+) -> Written:
+    """The cycle as far as it is wanted, nested `depth` levels deep: a `TreeView`, or a sparse one.
 
-    `across` adds what contributes from nested cycles. Whatever is wanted, the summary stays that
-    of the cycle.
+    Raises NotFound. `across` adds what contributes from nested cycles. Whatever is wanted, the
+    summary stays that of the cycle.
     """
-    cycle: CycleRow = await cycles.row(reader, cycle_id)
-    rows = await reader.rows.select(ObjectiveRow, {"cycle_id": cycle_id})
-    views = await goals.objectives(reader, rows, whole_cycle=cycle_id)
-    warnings = await reader.rows.select(WarningRow, {"cycle_id": cycle_id})
+    cycle = await cycles.cycle(reader, cycle_id)
+    own, warnings = await goals_of(reader, cycle_id)
     company = await company_teams(reader)
-    own = _Forest(views)
-    below = await _from_nested_cycles(reader, cycle_id, views) if across else []
-    forest = _Forest([*views, *below]) if below else own
+    below = await _from_nested_cycles(reader, cycle_id, own) if across else []
     with undisturbed():
-        picture = _Picture(forest, wanted)
-        roots = picture.nodes(picture.tops, depth)
-    counted = [view for view in views if view.outcome != Outcome.ABANDONED]
-    live = [part for view in counted for part in view.key_results if not part.removed]
-    return TreeView(
-        cycle=cycles.cycle_view(cycle, reader.at),
-        summary=TreeSummary(
-            objectives=len(views),
-            key_results=len(live),
-            scored=sum(part.score is not None for part in live),
-            unaligned=sum(
-                not view.contributes_to and view.owner.id not in company for view in counted
-            ),
-            levels=own.levels(),
-            owners=len({(view.owner.kind, view.owner.id) for view in views}),
-            warnings=len(warnings),
-            progress=roll_up((part.progress, part.weight) for part in live),
-            score=roll_up((part.score, part.weight) for part in live),
-            health=dict(Counter(part.health for part in live)),
-        ),
-        roots=roots,
+        alone = _Forest(own)
+        picture = _Picture(_Forest([*own, *below]) if below else alone, wanted)
+        summary = _summary(own, company, levels=alone.levels(), warnings=warnings)
+        out = [b'{"cycle":', cycle.model_dump_json().encode()]
+        out += [b',"summary":', summary.model_dump_json().encode(), b',"roots":']
+        picture.write(out, picture.tops, depth)
+        out.append(b"}")
+        return Written(b"".join(out))
+
+
+def _summary(
+    goals: list[Goal], company: frozenset[UUID], *, levels: int, warnings: int
+) -> TreeSummary:
+    counted = [goal for goal in goals if goal.outcome != Outcome.ABANDONED]
+    live = [part for goal in counted for part in goal.key_results if not part.removed]
+    return TreeSummary(
+        objectives=len(goals),
+        key_results=len(live),
+        scored=sum(part.score is not None for part in live),
+        unaligned=sum(not goal.contributes_to and goal.owner.id not in company for goal in counted),
+        levels=levels,
+        owners=len({(goal.owner.kind, goal.owner.id) for goal in goals}),
+        warnings=warnings,
+        progress=roll_up((part.progress, part.weight) for part in live),
+        score=roll_up((part.score, part.weight) for part in live),
+        health=dict(Counter(part.health for part in live)),
     )
