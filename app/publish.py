@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from app.api import openapi
+from app.api import asyncapi, openapi
 from app.application import import_document
 from app.main import create_app
 
@@ -20,6 +20,7 @@ def published() -> dict[str, str]:
     """The text of each file in `openapi/`, by its name."""
     documents = {
         "openapi.json": openapi.document(create_app()),
+        "asyncapi.json": asyncapi.document(),
         "import.schema.json": import_document.schema(),
     }
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,8 @@ from app.evidence.merkle import inclusion_proof, inclusion_proofs, root
 from app.evidence.notes import SigningKey, VerifierKey
 
 FORMAT = "okr-ledger-bundle/1"
-_BLOCK = 256
+BLOCK = 256
+"""Events whose proofs are made together."""
 _LONGEST_LINE = 16_000_000
 # What a cycle's events are judged by: decisions, teams and people belong to no cycle.
 AROUND = ("organization", "deployment", "person", "team", "roles", "coach")
@@ -131,49 +132,90 @@ def event_of(org_id: UUID, fields: dict[str, Any]) -> Recorded:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a bundle has: a ledger up to a size, or a cycle of it, signed.
+
+    Events up to there never change, so that its parts need not be read in one transaction. `roots`
+    are those of each BLOCK of events: memory grows by 64 bytes for 256 events.
+    """
+
+    org_id: UUID
+    size: int
+    cycle_id: UUID | None
+    verifier: VerifierKey
+    note: str
+    roots: list[bytes]
+
+    @classmethod
+    async def of(cls, reader: Reader, key: SigningKey, cycle_id: UUID | None = None) -> Plan:
+        """Reads all hashes, through a cursor."""
+        conn, org_id, size = reader.conn, reader.org_id, reader.position
+        hashes = store.read_leaf_hashes(conn, org_id, up_to=size)
+        roots = [root(block) async for block in _blocks(hashes)]
+        note = await evidence.checkpoint(conn, org_id, size, key)
+        return cls(org_id, size, cycle_id, key.verifier, note, roots)
+
+    def opening(self) -> Iterator[bytes]:
+        """What comes before the events."""
+        yield line(
+            bundle={
+                "format": FORMAT,
+                "organization_id": str(self.org_id),
+                "cycle_id": None if self.cycle_id is None else str(self.cycle_id),
+                "size": self.size,
+                "verifier_key": str(self.verifier),
+            }
+        )
+        yield line(checkpoint=self.note)
+        for name in sorted(EVENTS):
+            yield line(schema=event_schema(name))
+
+    def events(self, block: Sequence[Recorded]) -> list[bytes]:
+        """The events of a whole BLOCK (or of the last, shorter one) that belong here."""
+        above = inclusion_proof(self.roots, (block[0].position - 1) // BLOCK)
+        below = inclusion_proofs([recorded.leaf_hash() for recorded in block])
+        return [
+            line(
+                event=event_fields(recorded),
+                leaf_hash=recorded.leaf_hash().hex(),
+                proof=[base64.b64encode(node).decode() for node in proof + above],
+            )
+            for recorded, proof in zip(block, below, strict=True)
+            if self.cycle_id is None or _belongs(recorded, self.cycle_id)
+        ]
+
+    def ending(self, events: int) -> bytes:
+        """Without it, a bundle was cut."""
+        return line(end={"events": events})
+
+
+def event_schema(name: str) -> dict[str, Any]:
+    """The schema of an event's `data` as it is written today, by the event's stored type name."""
+    event = EVENTS[name]
+    schema = event.model_json_schema(mode="serialization")
+    return {"type": name, "schema_version": event.schema_version, "schema": schema}
+
+
 async def export(
     reader: Reader, key: SigningKey, *, cycle_id: UUID | None = None, with_text: bool = False
 ) -> AsyncIterator[bytes]:
     """The lines of a bundle of the whole ledger, or of a cycle and what it was judged by.
 
-    It is read twice, through cursors: memory grows by 64 bytes for 256 events. `with_text` adds the
-    keys that free text is sealed with.
+    It is read twice, through cursors. `with_text` adds the keys that free text is sealed with.
     """
-    conn, org_id, size = reader.conn, reader.org_id, reader.position
-    blocks = [
-        root(block) async for block in _blocks(store.read_leaf_hashes(conn, org_id, up_to=size))
-    ]
-    yield line(
-        bundle={
-            "format": FORMAT,
-            "organization_id": str(org_id),
-            "cycle_id": None if cycle_id is None else str(cycle_id),
-            "size": size,
-            "verifier_key": str(key.verifier),
-        }
-    )
-    yield line(checkpoint=await evidence.checkpoint(conn, org_id, size, key))
-    for name, event in sorted(EVENTS.items()):
-        schema = event.model_json_schema(mode="serialization")
-        yield line(schema={"type": name, "schema_version": event.schema_version, "schema": schema})
+    plan = await Plan.of(reader, key, cycle_id)
+    for text in plan.opening():
+        yield text
     if with_text:
         for author, secret in sorted(reader.texts.keys.items()):
             yield line(text_key={"author": author, "key": base64.b64encode(secret).decode()})
     count = 0
-    above: list[bytes] = []
-    events = store.read_all(conn, reader.texts, Filter(up_to=size))
-    async for block in _blocks(events):
-        above = inclusion_proof(blocks, (block[0].position - 1) // _BLOCK)
-        below = inclusion_proofs([recorded.leaf_hash() for recorded in block])
-        for recorded, proof in zip(block, below, strict=True):
-            if cycle_id is None or _belongs(recorded, cycle_id):
-                count += 1
-                yield line(
-                    event=event_fields(recorded),
-                    leaf_hash=recorded.leaf_hash().hex(),
-                    proof=[base64.b64encode(node).decode() for node in proof + above],
-                )
-    yield line(end={"events": count})
+    async for block in _blocks(store.read_all(reader.conn, reader.texts, Filter(up_to=plan.size))):
+        for text in plan.events(block):
+            count += 1
+            yield text
+    yield plan.ending(count)
 
 
 def _belongs(recorded: Recorded, cycle_id: UUID) -> bool:
@@ -185,7 +227,7 @@ async def _blocks(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
     block: list[Any] = []
     async for item in items:
         block.append(item)
-        if len(block) == _BLOCK:
+        if len(block) == BLOCK:
             yield block
             block = []
     if block:

@@ -7,16 +7,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.api import bundles
+from app.api.bundles import BundleResponse
+from app.api.callers import caller_still, permit
 from app.api.demands import demands
 from app.api.problems import ALWAYS, READING, WRITES, declared
-from app.api.reading import Read, digest_tag, reads
+from app.api.reading import Read, digest_tag, reads, reads_now
 from app.api.writing import Write, creates
+from app.application.bundle import Plan
 from app.application.evidence import NoSigningKey, keep_checkpoint
 from app.application.idempotency import Answer
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
+from app.events import store
+from app.events.envelope import Recorded
+from app.events.store import Filter
 from app.evidence.notes import SigningKey
-from app.queries import evidence
+from app.queries import cycles, evidence
 from app.queries.evidence import (
     CheckpointsView,
     CheckpointView,
@@ -27,8 +34,16 @@ from app.queries.evidence import (
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/ledger", tags=["history"])
 ReadHistory = Annotated[Read, reads(Scope.HISTORY_READ)]
+ReadLedger = Annotated[Read, reads_now(Scope.HISTORY_READ)]
 Keep = Annotated[Write, creates(Scope.HISTORY_READ)]
 Size = Annotated[int | None, Query(ge=1, le=2**62, description="A size; without it, all there is.")]
+
+_BUNDLE = """\
+{"bundle":{"format":"okr-ledger-bundle/1","organization_id":"...","cycle_id":null,"size":42}}
+{"checkpoint":"ledger.example.org/...\\n42\\n..."}
+{"event":{"position":1,"type":"organization.founded"},"leaf_hash":"...","proof":["..."]}
+{"end":{"events":42}}
+"""
 
 
 @router.get(
@@ -123,3 +138,48 @@ async def prove_consistency(
 ) -> Response:
     """The hashes that show one checkpoint to have grown out of an earlier one."""
     return await read(evidence.consistency, earlier, to)
+
+
+@router.get(
+    "/export",
+    operation_id="export_ledger",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A bundle, one JSON object a line (docs/bundle.md). The last line has "
+            "`end`: without it, the answer was cut.",
+            "content": {bundles.MEDIA_TYPE: {"schema": {"type": "string"}, "example": _BUNDLE}},
+        },
+        **declared(*ALWAYS, "no-signing-key"),
+    },
+)
+@demands(long=True)
+async def export_ledger(
+    organization_id: UUID,
+    request: Request,
+    read: ReadLedger,
+    cycle_id: Annotated[
+        UUID | None, Query(description="Only this cycle, and what it was judged by.")
+    ] = None,
+) -> Response:
+    """The whole ledger as it is now, or a cycle of it, as a bundle that proves itself.
+
+    It is what `okr export` writes, and `okr audit` checks without a server: signed, with a proof
+    for each event. Free text stays sealed. What fails once it has begun cuts the connection.
+    """
+    key: SigningKey | None = request.app.state.signing_key
+    async with read.reader() as reader:
+        if cycle_id is not None:
+            await cycles.row(reader, cycle_id)
+        if key is None:
+            raise NoSigningKey
+        plan = await Plan.of(reader, key, cycle_id)
+
+    async def look(after: int, up_to: int) -> list[Recorded]:
+        async with read.reader() as reader:
+            wanted = Filter(after=after, up_to=up_to)
+            events = await store.read_page(reader.conn, reader.texts, wanted, up_to - after)
+        permit(await caller_still(request), read.scope, organization_id)
+        return events
+
+    return BundleResponse(request, plan, look)

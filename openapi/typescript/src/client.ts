@@ -71,7 +71,7 @@ const refusing: Middleware = {
 };
 
 /** What a proxy answers in the server's place is no problem document; it is told as one. */
-async function problemOf(response: Response): Promise<Problem> {
+export async function problemOf(response: Response): Promise<Problem> {
   if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
     return (await response.json()) as Problem;
   }
@@ -102,7 +102,7 @@ function patient(
   };
 }
 
-function pause(milliseconds: number): Promise<void> {
+export function pause(milliseconds: number): Promise<void> {
   return new Promise((done) => setTimeout(done, milliseconds));
 }
 

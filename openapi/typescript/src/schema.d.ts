@@ -2548,6 +2548,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/ledger/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Ledger
+         * @description The whole ledger as it is now, or a cycle of it, as a bundle that proves itself.
+         *
+         *     It is what `okr export` writes, and `okr audit` checks without a server: signed, with a proof
+         *     for each event. Free text stays sealed. What fails once it has begun cuts the connection.
+         */
+        get: operations["export_ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/imports": {
         parameters: {
             query?: never;
@@ -2654,6 +2677,259 @@ export interface paths {
          * @description The key stops working within a second.
          */
         post: operations["revoke_api_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhooks
+         * @description The webhooks of the organisation, without their secrets.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Register Webhook
+         * @description Have events sent from now on. The secret is shown in this answer only.
+         *
+         *     It takes `history:read` as well: what is sent is what GET .../events shows.
+         */
+        post: operations["register_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Webhook
+         * @description One webhook, without its secret.
+         */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Webhook
+         * @description Change where events are sent, or which. What is waiting goes to the new address.
+         */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Webhook Status
+         * @description How sending goes: how far behind it is, what waits, and since when it fails.
+         */
+        get: operations["get_webhook_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Disable Webhook
+         * @description Send nothing any more. What was waiting has failed, and may be asked for later.
+         */
+        post: operations["disable_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enable Webhook
+         * @description Send what is recorded from now on. For what was missed meanwhile, ask with `:redeliver`.
+         */
+        post: operations["enable_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description Sign with a new secret, shown in this answer only. The one before signs for 24 h more.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove Webhook
+         * @description Send nothing any more, and forget the secret. Its history stays.
+         */
+        post: operations["remove_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Deliveries
+         * @description What was sent, or is about to be, the latest first. It is kept for 30 days.
+         */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Delivery
+         * @description One message, with every attempt to deliver it.
+         */
+        get: operations["get_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Webhook
+         * @description Send a message of type `webhook.test`, once: its delivery shows what came of it.
+         */
+        post: operations["test_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}/deliveries/{delivery_id}:redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver
+         * @description Send a message once more, with the same `webhook-id`, whether it arrived or not.
+         */
+        post: operations["redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/organizations/{organization_id}/webhooks/{webhook_id}:redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver All
+         * @description Send what did not arrive: what failed, and what was recorded while it was disabled.
+         *
+         *     At most 500 of each at once, in the order of the ledger; of nothing that is older than the log
+         *     (30 days), or than the webhook.
+         */
+        post: operations["redeliver_all"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3007,6 +3283,36 @@ export interface components {
             revoked_at: string | null;
         };
         /**
+         * AttemptView
+         * @description One attempt. Without `milliseconds` it is under way, or its process went away meanwhile.
+         */
+        AttemptView: {
+            /** Number */
+            number: number;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /**
+             * Status
+             * @description Of the answer; null where there was none.
+             */
+            status: number | null;
+            /**
+             * Error
+             * @description What went wrong; null where the message arrived.
+             */
+            error: string | null;
+            /** Milliseconds */
+            milliseconds: number | null;
+            /**
+             * Answer
+             * @description What the answer's body began with: at most 1 kB.
+             */
+            answer: string | null;
+        };
+        /**
          * Baseline
          * @description The value is unknown: done when it is measured. Then it seeds a metric.
          */
@@ -3030,6 +3336,12 @@ export interface components {
             /** Items */
             items: components["schemas"]["ItemResultView"][];
         };
+        /**
+         * Because
+         * @description Why a webhook is disabled.
+         * @enum {string}
+         */
+        Because: "asked" | "gone" | "given_up";
         /**
          * Behind
          * @description Something that a figure counts, and in which cycle; null where it belongs to none.
@@ -3272,6 +3584,23 @@ export interface components {
             by: components["schemas"]["MentionView"][];
             /** By Left Off */
             by_left_off: number;
+        };
+        /**
+         * ChangeWebhookBody
+         * @description Only what is stated changes; null `event_types` stand for all.
+         * @example {
+         *       "event_types": [
+         *         "check_in.recorded"
+         *       ]
+         *     }
+         */
+        ChangeWebhookBody: {
+            /** Url */
+            url?: string;
+            /** Event Types */
+            event_types?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[] | null;
+            /** Description */
+            description?: string | null;
         };
         /**
          * CheckInBatchBody
@@ -3941,6 +4270,105 @@ export interface components {
             person_id: string;
             /** Reason */
             reason: string;
+        };
+        /** DeliveryDetailView */
+        DeliveryDetailView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Webhook Id
+             * Format: uuid
+             */
+            webhook_id: string;
+            /**
+             * Event Id
+             * Format: uuid
+             */
+            event_id: string;
+            /**
+             * Type
+             * @example check_in.recorded
+             */
+            type: string;
+            /**
+             * Position
+             * @description The event's in the ledger; null for a test.
+             */
+            position: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "delivered" | "failed";
+            /**
+             * Attempts
+             * @description Begun so far, those of earlier rounds included.
+             */
+            attempts: number;
+            /**
+             * Made At
+             * Format: date-time
+             */
+            made_at: string;
+            /** Next Attempt At */
+            next_attempt_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Log */
+            log: components["schemas"]["AttemptView"][];
+        };
+        /**
+         * DeliveryView
+         * @description One message. `event_id` is its `webhook-id`, the same in every attempt.
+         */
+        DeliveryView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Webhook Id
+             * Format: uuid
+             */
+            webhook_id: string;
+            /**
+             * Event Id
+             * Format: uuid
+             */
+            event_id: string;
+            /**
+             * Type
+             * @example check_in.recorded
+             */
+            type: string;
+            /**
+             * Position
+             * @description The event's in the ledger; null for a test.
+             */
+            position: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "pending" | "delivered" | "failed";
+            /**
+             * Attempts
+             * @description Begun so far, those of earlier rounds included.
+             */
+            attempts: number;
+            /**
+             * Made At
+             * Format: date-time
+             */
+            made_at: string;
+            /** Next Attempt At */
+            next_attempt_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
         };
         /**
          * DependencyBody
@@ -5597,7 +6025,7 @@ export interface components {
             /** Why Now */
             why_now: string | null;
             origin: components["schemas"]["Origin"];
-            status: components["schemas"]["Status"];
+            status: components["schemas"]["app__domain__objective__Status"];
             outcome: components["schemas"]["Outcome"] | null;
             /** Outcome Reason */
             outcome_reason: string | null;
@@ -5725,7 +6153,7 @@ export interface components {
             /** Why Now */
             why_now: string | null;
             origin: components["schemas"]["Origin"];
-            status: components["schemas"]["Status"];
+            status: components["schemas"]["app__domain__objective__Status"];
             outcome: components["schemas"]["Outcome"] | null;
             /** Outcome Reason */
             outcome_reason: string | null;
@@ -5856,7 +6284,7 @@ export interface components {
             /** Why Now */
             why_now: string | null;
             origin: components["schemas"]["Origin"];
-            status: components["schemas"]["Status"];
+            status: components["schemas"]["app__domain__objective__Status"];
             outcome: components["schemas"]["Outcome"] | null;
             /** Outcome Reason */
             outcome_reason: string | null;
@@ -6133,6 +6561,13 @@ export interface components {
             /** Next Page Token */
             next_page_token?: string | null;
         };
+        /** Page[DeliveryView] */
+        Page_DeliveryView_: {
+            /** Items */
+            items: components["schemas"]["DeliveryView"][];
+            /** Next Page Token */
+            next_page_token?: string | null;
+        };
         /** Page[DependencyView] */
         Page_DependencyView_: {
             /** Items */
@@ -6228,6 +6663,13 @@ export interface components {
         Page_WarningView_: {
             /** Items */
             items: components["schemas"]["WarningView"][];
+            /** Next Page Token */
+            next_page_token?: string | null;
+        };
+        /** Page[WebhookView] */
+        Page_WebhookView_: {
+            /** Items */
+            items: components["schemas"]["WebhookView"][];
             /** Next Page Token */
             next_page_token?: string | null;
         };
@@ -6706,6 +7148,41 @@ export interface components {
             reason: string;
         };
         /**
+         * RedeliverBody
+         * @description From where on: the later of the two that are stated, and not before the log begins.
+         * @example {
+         *       "since": "2026-02-15T12:00:00Z"
+         *     }
+         */
+        RedeliverBody: {
+            /**
+             * After
+             * @description A ledger position.
+             * @default 0
+             */
+            after?: number;
+            /** Since */
+            since?: string | null;
+        };
+        /** RedeliveredView */
+        RedeliveredView: {
+            /**
+             * Failed
+             * @description Failed deliveries that begin anew.
+             */
+            failed: number;
+            /**
+             * Missed
+             * @description Events that nothing was sent of so far, and is now.
+             */
+            missed: number;
+            /**
+             * More
+             * @description Whether to ask again: there may be more.
+             */
+            more: boolean;
+        };
+        /**
          * ReflectionBody
          * @example {
          *       "change": [
@@ -6827,6 +7304,25 @@ export interface components {
             /** Email */
             email?: string | null;
             external?: components["schemas"]["ExternalRef"] | null;
+        };
+        /**
+         * RegisterWebhookBody
+         * @example {
+         *       "description": "To the data warehouse.",
+         *       "event_types": [
+         *         "check_in.recorded",
+         *         "objective.committed"
+         *       ],
+         *       "url": "https://hooks.example.org/okr"
+         *     }
+         */
+        RegisterWebhookBody: {
+            /** Url */
+            url: string;
+            /** Event Types */
+            event_types?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[] | null;
+            /** Description */
+            description?: string | null;
         };
         /**
          * ReminderKind
@@ -7261,7 +7757,7 @@ export interface components {
          * @description What may be done. `read` sees state, `history:read` sees events; `:write` scopes change.
          * @enum {string}
          */
-        Scope: "read" | "history:read" | "organization:write" | "deployment:write" | "people:write" | "training:write" | "cycles:write" | "objectives:write" | "check-ins:write" | "scores:write" | "reflections:write" | "imports:write" | "keys:write";
+        Scope: "read" | "history:read" | "organization:write" | "deployment:write" | "people:write" | "training:write" | "cycles:write" | "objectives:write" | "check-ins:write" | "scores:write" | "reflections:write" | "imports:write" | "keys:write" | "webhooks:write";
         /**
          * ScoreBody
          * @example {
@@ -7337,6 +7833,65 @@ export interface components {
             share: number;
         };
         /**
+         * SignedWebhookView
+         * @description The one time that the secret is shown.
+         */
+        SignedWebhookView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Version
+             * @description Version of its stream; its ETag begins with it.
+             */
+            version: number;
+            /**
+             * Url
+             * @example https://hooks.example.org/okr
+             */
+            url: string;
+            /** Event Types */
+            event_types: string[] | null;
+            /** Description */
+            description: string | null;
+            status: components["schemas"]["app__domain__webhook__Status"];
+            /** @description Why it is disabled: `asked` by somebody, `gone` as the receiver says (410), or `given_up` after the last attempt of a delivery. */
+            because: components["schemas"]["Because"] | null;
+            /**
+             * Reason
+             * @description What somebody said to that, or to its removal.
+             */
+            reason: string | null;
+            /**
+             * Has Secret
+             * @description Whether there is a secret to sign with, now. There is none in a ledger that was brought here from elsewhere: nothing is sent until the secret is rotated.
+             */
+            has_secret: boolean;
+            /**
+             * Registered At
+             * Format: date-time
+             */
+            registered_at: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+            /**
+             * Rotated At
+             * Format: date-time
+             */
+            rotated_at: string;
+            /**
+             * Secret
+             * @description What messages are signed with: `whsec_` and Base64. Keep it now; null in a repeated answer.
+             * @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+             */
+            secret: string | null;
+        };
+        /**
          * SparseKeyResultNode
          * @description A key result with the fields that were asked for, and where it stands.
          */
@@ -7386,7 +7941,7 @@ export interface components {
          * Status
          * @enum {string}
          */
-        Status: "draft" | "proposed" | "committed" | "closed";
+        "Status-Input": "draft" | "proposed" | "committed" | "closed";
         /**
          * Step
          * @description What a cycle's windows are for.
@@ -7873,6 +8428,105 @@ export interface components {
             recorded_at: string;
         };
         /**
+         * WebhookStatusView
+         * @description How sending goes at this moment. Where nothing is sent, there is no `position`.
+         */
+        WebhookStatusView: {
+            /**
+             * Webhook Id
+             * Format: uuid
+             */
+            webhook_id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "sending" | "no_secret" | "disabled" | "removed";
+            /**
+             * Position
+             * @description Deliveries are made of all events up to this position of the ledger.
+             */
+            position: number | null;
+            /**
+             * Behind
+             * @description How many events of the ledger come after that.
+             */
+            behind: number | null;
+            /**
+             * Waiting
+             * @description Deliveries that are under way, or tried again later.
+             */
+            waiting: number;
+            /**
+             * Failed
+             * @description Deliveries in the log that have failed.
+             */
+            failed: number;
+            /**
+             * Delivered
+             * @description Deliveries in the log that have arrived.
+             */
+            delivered: number;
+            /**
+             * Failing Since
+             * @description When the first of the attempts failed that failed one after the other.
+             */
+            failing_since: string | null;
+        };
+        /**
+         * WebhookView
+         * @description Whom events are sent to. `event_types` null stands for all that there are, and will be.
+         */
+        WebhookView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Version
+             * @description Version of its stream; its ETag begins with it.
+             */
+            version: number;
+            /**
+             * Url
+             * @example https://hooks.example.org/okr
+             */
+            url: string;
+            /** Event Types */
+            event_types: string[] | null;
+            /** Description */
+            description: string | null;
+            status: components["schemas"]["app__domain__webhook__Status"];
+            /** @description Why it is disabled: `asked` by somebody, `gone` as the receiver says (410), or `given_up` after the last attempt of a delivery. */
+            because: components["schemas"]["Because"] | null;
+            /**
+             * Reason
+             * @description What somebody said to that, or to its removal.
+             */
+            reason: string | null;
+            /**
+             * Has Secret
+             * @description Whether there is a secret to sign with, now. There is none in a ledger that was brought here from elsewhere: nothing is sent until the secret is rotated.
+             */
+            has_secret: boolean;
+            /**
+             * Registered At
+             * Format: date-time
+             */
+            registered_at: string;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+            /**
+             * Rotated At
+             * Format: date-time
+             */
+            rotated_at: string;
+        };
+        /**
          * WhatIfBody
          * @example {
          *       "rules": {
@@ -8040,6 +8694,16 @@ export interface components {
             /** Cancelled Reason */
             cancelled_reason: string | null;
         };
+        /**
+         * Status
+         * @enum {string}
+         */
+        app__domain__objective__Status: "draft" | "proposed" | "committed" | "closed";
+        /**
+         * Status
+         * @enum {string}
+         */
+        app__domain__webhook__Status: "enabled" | "disabled" | "removed";
         /**
          * CycleItem
          * @description `phase` is where the import brings the cycle; by default as far as its data needs.
@@ -12865,7 +13529,7 @@ export interface operations {
         parameters: {
             query?: {
                 cycle_id?: string;
-                status?: components["schemas"]["Status"];
+                status?: components["schemas"]["Status-Input"];
                 health?: "off_track" | "at_risk" | "outdated" | "pending" | "on_track" | "not_achieved" | "achieved" | "abandoned" | "removed";
                 text?: string;
                 /** @description Descending with a `-` before it. Equals stay in the order of the ledger, and what has nothing to be sorted by comes last, both ways. Health goes from the worst to the best. */
@@ -13381,7 +14045,7 @@ export interface operations {
         parameters: {
             query?: {
                 cycle_id?: string;
-                status?: components["schemas"]["Status"];
+                status?: components["schemas"]["Status-Input"];
                 health?: "off_track" | "at_risk" | "outdated" | "pending" | "on_track" | "not_achieved" | "achieved" | "abandoned" | "removed";
                 text?: string;
                 /** @description Descending with a `-` before it. Equals stay in the order of the ledger, and what has nothing to be sorted by comes last, both ways. Health goes from the worst to the best. */
@@ -19604,7 +20268,7 @@ export interface operations {
                 root?: string;
                 owner_kind?: components["schemas"]["OwnerKind"];
                 owner_id?: string;
-                status?: components["schemas"]["Status"];
+                status?: components["schemas"]["Status-Input"];
                 health?: "off_track" | "at_risk" | "outdated" | "pending" | "on_track" | "not_achieved" | "achieved" | "abandoned" | "removed";
                 /** @description In the title of an objective, or in that of one of its key results, whatever the case. */
                 text?: string;
@@ -23313,7 +23977,7 @@ export interface operations {
                 owner_id?: string;
                 /** @description Of the owner. */
                 level?: components["schemas"]["Level"];
-                status?: components["schemas"]["Status"];
+                status?: components["schemas"]["Status-Input"];
                 health?: "off_track" | "at_risk" | "outdated" | "pending" | "on_track" | "not_achieved" | "achieved" | "abandoned" | "removed";
                 /** @description In its title, whatever the case. */
                 text?: string;
@@ -27057,7 +27721,7 @@ export interface operations {
                 /** @description Of whoever it was given to, or else of the owner of its objective. */
                 level?: components["schemas"]["Level"];
                 /** @description Of its objective. */
-                status?: components["schemas"]["Status"];
+                status?: components["schemas"]["Status-Input"];
                 health?: "off_track" | "at_risk" | "outdated" | "pending" | "on_track" | "not_achieved" | "achieved" | "abandoned" | "removed";
                 /** @description In its title, whatever the case. */
                 text?: string;
@@ -37732,7 +38396,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only events of these types. */
-                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
+                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
                 /** @description Only events by this actor, as recorded. */
                 actor?: string;
                 /** @description Only events of this stream: `category/id`. */
@@ -37937,7 +38601,7 @@ export interface operations {
                 /** @description A ledger position. */
                 after?: number;
                 /** @description Only events of these types. */
-                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
+                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
                 /** @description Only events by this actor, as recorded. */
                 actor?: string;
                 /** @description Only events of this stream: `category/id`. */
@@ -38142,7 +38806,7 @@ export interface operations {
                 /** @description A ledger position. */
                 after?: number;
                 /** @description Only events of these types. */
-                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
+                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
                 /** @description Only events by this actor, as recorded. */
                 actor?: string;
                 /** @description Only events of this stream: `category/id`. */
@@ -42048,6 +42712,164 @@ export interface operations {
             };
         };
     };
+    export_ledger: {
+        parameters: {
+            query?: {
+                /** @description Only this cycle, and what it was judged by. */
+                cycle_id?: string;
+            };
+            header?: never;
+            path: {
+                organization_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A bundle, one JSON object a line (docs/bundle.md). The last line has `end`: without it, the answer was cut. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {"bundle":{"format":"okr-ledger-bundle/1","organization_id":"...","cycle_id":null,"size":42}}
+                     *     {"checkpoint":"ledger.example.org/...\n42\n..."}
+                     *     {"event":{"position":1,"type":"organization.founded"},"leaf_hash":"...","proof":["..."]}
+                     *     {"end":{"events":42}}
+                     */
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/no-signing-key`: This server signs no checkpoints. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     import_document: {
         parameters: {
             query?: {
@@ -43526,6 +44348,2851 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ApiKeyView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description Show those that were removed, too. */
+                removed?: boolean;
+                /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
+                as_of?: number | string;
+                /** @description At most 500; more is taken as 500. */
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: {
+                "if-none-match"?: string;
+            };
+            path: {
+                organization_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a210db-6d90-7676-90a3-90550441bb13",
+                     *           "version": 4,
+                     *           "url": "https://hooks.example.invalid/okr",
+                     *           "event_types": [
+                     *             "objective.handed_over"
+                     *           ],
+                     *           "description": null,
+                     *           "status": "removed",
+                     *           "because": null,
+                     *           "reason": "Nobody listens.",
+                     *           "has_secret": false,
+                     *           "registered_at": "2026-11-25T03:59:05.607089Z",
+                     *           "changed_at": "2026-11-25T03:59:05.953279Z",
+                     *           "rotated_at": "2026-11-25T03:59:05.607089Z"
+                     *         }
+                     *       ],
+                     *       "next_page_token": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_WebhookView_"];
+                };
+            };
+            /** @description What If-None-Match names is still what is there. */
+            304: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/page-token`: The page token does not fit. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    register_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                organization_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterWebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-5d6a-7163-bc1d-8787f915c4f7",
+                     *       "version": 1,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": "Only she knows.",
+                     *       "status": "enabled",
+                     *       "because": null,
+                     *       "reason": null,
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:01.472377Z",
+                     *       "changed_at": "2026-11-25T03:59:01.472377Z",
+                     *       "rotated_at": "2026-11-25T03:59:01.472377Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignedWebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. `/problems/target-refused`: Messages may not be sent there. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: {
+                /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
+                as_of?: number | string;
+            };
+            header?: {
+                "if-none-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-5d6a-7163-bc1d-8787f915c4f7",
+                     *       "version": 1,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": "[erased]",
+                     *       "status": "enabled",
+                     *       "because": null,
+                     *       "reason": null,
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:01.472377Z",
+                     *       "changed_at": "2026-11-25T03:59:01.472377Z",
+                     *       "rotated_at": "2026-11-25T03:59:01.472377Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description What If-None-Match names is still what is there. */
+            304: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the change is based on. */
+                "if-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeWebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6c05-7097-84f7-8f65da663612",
+                     *       "version": 2,
+                     *       "url": "https://hooks.example.invalid/okr/v2",
+                     *       "event_types": [
+                     *         "team.formed"
+                     *       ],
+                     *       "description": "One.",
+                     *       "status": "enabled",
+                     *       "because": null,
+                     *       "reason": null,
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:05.219292Z",
+                     *       "changed_at": "2026-11-25T03:59:05.326369Z",
+                     *       "rotated_at": "2026-11-25T03:59:05.219292Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. `/problems/target-refused`: Messages may not be sent there. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/version-required`: This change needs If-Match. */
+            428: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhook_status: {
+        parameters: {
+            query?: never;
+            header?: {
+                "if-none-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhook_id": "01a210db-6d90-7676-90a3-90550441bb13",
+                     *       "state": "disabled",
+                     *       "position": null,
+                     *       "behind": null,
+                     *       "waiting": 0,
+                     *       "failed": 0,
+                     *       "delivered": 0,
+                     *       "failing_since": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookStatusView"];
+                };
+            };
+            /** @description What If-None-Match names is still what is there. */
+            304: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    disable_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the change is based on. */
+                "if-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["OptionalReasonBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6d90-7676-90a3-90550441bb13",
+                     *       "version": 2,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": null,
+                     *       "status": "disabled",
+                     *       "because": "asked",
+                     *       "reason": "They move.",
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:05.607089Z",
+                     *       "changed_at": "2026-11-25T03:59:05.719200Z",
+                     *       "rotated_at": "2026-11-25T03:59:05.607089Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enable_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the change is based on. */
+                "if-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6d90-7676-90a3-90550441bb13",
+                     *       "version": 3,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": null,
+                     *       "status": "enabled",
+                     *       "because": null,
+                     *       "reason": null,
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:05.607089Z",
+                     *       "changed_at": "2026-11-25T03:59:05.891570Z",
+                     *       "rotated_at": "2026-11-25T03:59:05.607089Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the change is based on. */
+                "if-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-7053-7333-952f-81c9d0793e28",
+                     *       "version": 2,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": null,
+                     *       "status": "enabled",
+                     *       "because": null,
+                     *       "reason": null,
+                     *       "has_secret": true,
+                     *       "registered_at": "2026-11-25T03:59:06.322533Z",
+                     *       "changed_at": "2026-11-25T03:59:06.360631Z",
+                     *       "rotated_at": "2026-11-25T03:59:06.360631Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignedWebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+                /** @description The ETag that the change is based on. */
+                "if-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["OptionalReasonBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6d90-7676-90a3-90550441bb13",
+                     *       "version": 4,
+                     *       "url": "https://hooks.example.invalid/okr",
+                     *       "event_types": [
+                     *         "objective.handed_over"
+                     *       ],
+                     *       "description": null,
+                     *       "status": "removed",
+                     *       "because": null,
+                     *       "reason": "Nobody listens.",
+                     *       "has_secret": false,
+                     *       "registered_at": "2026-11-25T03:59:05.607089Z",
+                     *       "changed_at": "2026-11-25T03:59:05.953279Z",
+                     *       "rotated_at": "2026-11-25T03:59:05.607089Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Only such ones. */
+                status?: "pending" | "delivered" | "failed";
+                /** @description Only events of this type. */
+                type?: "alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "webhook.test" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled";
+                /** @description At most 500; more is taken as 500. */
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: {
+                "if-none-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01a210db-71cc-7155-859a-d1e6431586be",
+                     *           "webhook_id": "01a210db-71ac-75ab-96d7-599d7d2b5187",
+                     *           "event_id": "01a210db-71cc-7155-859a-d1e52380203b",
+                     *           "type": "webhook.test",
+                     *           "position": null,
+                     *           "status": "failed",
+                     *           "attempts": 1,
+                     *           "made_at": "2026-11-25T03:59:06.702027Z",
+                     *           "next_attempt_at": null,
+                     *           "finished_at": "2026-11-25T03:59:06.744746Z"
+                     *         }
+                     *       ],
+                     *       "next_page_token": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Page_DeliveryView_"];
+                };
+            };
+            /** @description What If-None-Match names is still what is there. */
+            304: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/page-token`: The page token does not fit. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_delivery: {
+        parameters: {
+            query?: never;
+            header?: {
+                "if-none-match"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6990-728b-b283-234427d8947b",
+                     *       "webhook_id": "01a210db-693c-746c-9123-6bd47ce308e3",
+                     *       "event_id": "01a210db-6990-728b-b283-234382b0cf0e",
+                     *       "type": "webhook.test",
+                     *       "position": null,
+                     *       "status": "failed",
+                     *       "attempts": 1,
+                     *       "made_at": "2026-11-25T03:59:04.598512Z",
+                     *       "next_attempt_at": null,
+                     *       "finished_at": "2026-11-25T03:59:04.886623Z",
+                     *       "log": [
+                     *         {
+                     *           "number": 1,
+                     *           "began_at": "2026-11-25T03:59:04.652513Z",
+                     *           "status": null,
+                     *           "error": "No connection: The name hooks.example.invalid cannot be resolved.",
+                     *           "milliseconds": 222,
+                     *           "answer": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeliveryDetailView"];
+                };
+            };
+            /** @description What If-None-Match names is still what is there. */
+            304: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-6990-728b-b283-234427d8947b",
+                     *       "webhook_id": "01a210db-693c-746c-9123-6bd47ce308e3",
+                     *       "event_id": "01a210db-6990-728b-b283-234382b0cf0e",
+                     *       "type": "webhook.test",
+                     *       "position": null,
+                     *       "status": "pending",
+                     *       "attempts": 0,
+                     *       "made_at": "2026-11-25T03:59:04.598512Z",
+                     *       "next_attempt_at": "2026-11-25T03:59:04.598512Z",
+                     *       "finished_at": null,
+                     *       "log": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeliveryDetailView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a210db-7397-74cf-8f20-e127c406edc0",
+                     *       "webhook_id": "01a210db-736f-72e9-957f-3e4d7c6b999b",
+                     *       "event_id": "01a210db-7397-74cf-8f20-e126422a6ff0",
+                     *       "type": "webhook.test",
+                     *       "position": null,
+                     *       "status": "pending",
+                     *       "attempts": 1,
+                     *       "made_at": "2026-11-25T03:59:07.160460Z",
+                     *       "next_attempt_at": "2026-11-25T03:59:07.269011Z",
+                     *       "finished_at": null,
+                     *       "log": [
+                     *         {
+                     *           "number": 1,
+                     *           "began_at": "2026-11-25T03:59:07.174307Z",
+                     *           "status": null,
+                     *           "error": "No connection: The name hooks.example.invalid cannot be resolved.",
+                     *           "milliseconds": 5,
+                     *           "answer": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeliveryDetailView"];
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/request-timeout`: The body did not arrive in time. */
+            408: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/in-flight`: A request with this Idempotency-Key is under way. `/problems/already-exists`: It was recorded before. `/problems/invalid-state`: The state does not allow this command. `/problems/refused`: The command does not make sense here. */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/stale-version`: Somebody changed it meanwhile. */
+            412: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-large`: The body is too large. */
+            413: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unsupported-media-type`: The body is of another type. */
+            415: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. `/problems/idempotency-key-reused`: The key was used for another request. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeliver_all: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a retry safe: the first answer is kept and given again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                organization_id: string;
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RedeliverBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "failed": 0,
+                     *       "missed": 0,
+                     *       "more": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RedeliveredView"];
                 };
             };
             /** @description `/problems/bad-request`: The request cannot be read. `/problems/malformed-json`: The body is no JSON. `/problems/idempotency-key-required`: An Idempotency-Key is needed. */
