@@ -34,6 +34,7 @@ from app.application.restore import NotRestorable
 from app.cli_check_in import CannotCheckIn, check_in
 from app.cli_csv import ExampleMapping, Mapping, ShowDocument, complain_of, documents_of, show
 from app.cli_evidence import evidence
+from app.cli_webhooks import webhooks
 from app.config import Settings
 from app.database import DatabaseUnfit
 from app.domain.errors import Refusal
@@ -68,6 +69,7 @@ app = typer.Typer(
 )
 app.add_typer(evidence)
 app.add_typer(check_in)
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:

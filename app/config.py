@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -84,10 +85,13 @@ class Settings(BaseSettings):
     oidc_jwks_url: str | None = None
     """Where the provider's keys are; without it, its discovery document is asked."""
 
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks that webhooks may be in although they are private, by http too: `10.0.0.0/8`."""
+
     allow_undurable_database: bool = False
     """Serve from a database that may lose commits in a crash: for throw-away data only."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_networks", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

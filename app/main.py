@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from uuid import UUID
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -43,14 +44,20 @@ from app.api.routes import (
     teams,
     timelines,
     training,
+    webhooks,
 )
 from app.api.streams import Streams
 from app.application.bell import Bell
 from app.application.keys import Keys
 from app.application.ledgers import Ledgers
 from app.application.tokens import Tokens
+from app.application.webhooks.leases import Messages
+from app.application.webhooks.posting import Poster
+from app.application.webhooks.sender import Sender
+from app.application.webhooks.targets import Targets
 from app.config import Settings
 from app.database import checked_pool, listeners
+from app.queries.webhooks import event_message, sample_message
 from app.signing import signing_key
 
 ROUTERS = (
@@ -84,6 +91,7 @@ ROUTERS = (
     imports.router,
     csv_imports.router,
     access.router,
+    webhooks.router,
     operations.router,
 )
 
@@ -111,12 +119,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         }
         async with checked_pool(settings, **options) as pool:
             bell = app.state.bell = Bell(listeners(str(settings.database_url)))
-            app.state.ledgers = Ledgers(pool, grown=bell.ring)
+
+            def grown(org_id: UUID, position: int) -> None:
+                bell.ring(org_id, position)
+                app.state.sender.wake()
+
+            ledgers = app.state.ledgers = Ledgers(pool, grown=grown)
             app.state.keys = Keys(pool)
             app.state.tokens = Tokens(settings)
             app.state.signing_key = signing_key(settings)
-            async with bell.ringing():
-                yield
+            messages = Messages(event_message, sample_message)
+            with closing(Targets(settings.webhook_networks)) as targets:
+                app.state.targets = targets
+                poster, share = Poster(targets), max(1, settings.pool_size // 4)
+                sender = app.state.sender = Sender(ledgers, messages, poster, connections=share)
+                async with bell.ringing(), sender.sending():
+                    yield
 
     app = FastAPIOffline(
         redoc_url=None,

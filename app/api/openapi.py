@@ -50,6 +50,7 @@ _TAGS = {
     "history": "The ledger: its events, checkpoints and proofs.",
     "imports": "A programme from elsewhere, in one document.",
     "api keys": "Keys for people and integrations.",
+    "webhooks": "Events, sent to whoever asks for them, and what came of it.",
     "operations": "What whoever runs the server looks at.",
 }
 """Every tag that an operation bears, in the order of a programme."""

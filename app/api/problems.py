@@ -176,6 +176,11 @@ _TABLE = [
         mend="Each entry of errors points into the document; its schema is at /import.schema.json.",
     ),
     ProblemKind(
+        name="target-refused", status=409, title="Messages may not be sent there",
+        mend="Name an https address of the public internet; whoever runs the server may allow "
+        "other networks with OKR_WEBHOOK_NETWORKS.",
+    ),
+    ProblemKind(
         name="unknown-reference", status=409, title="The document has no such item",
         mend="Add the item that is referred to, or correct the key.",
     ),

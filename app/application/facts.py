@@ -36,6 +36,7 @@ from app.projections.members import MemberRow
 from app.projections.objectives import ObjectiveRow
 from app.projections.rows import Rows
 from app.projections.teams import TeamRow
+from app.projections.webhooks import WebhookRow
 
 
 class Ledger(Protocol):
@@ -89,6 +90,10 @@ async def cycles_not_cancelled(ledger: Ledger, _: object) -> tuple[Cycle, ...]:
 async def person_known(ledger: Ledger, person_id: UUID | None) -> bool:
     person = None if person_id is None else await ledger.state("person", person_id)
     return person is not None and person.active
+
+
+async def webhooks_there(ledger: Ledger, _: object) -> int:
+    return len(await (await ledger.rows()).select(WebhookRow, {"removed": False}))
 
 
 async def took_part(ledger: Ledger, key: tuple[UUID, UUID | None]) -> bool:
@@ -428,6 +433,7 @@ _FACTS: dict[str, Fact] = {
         directory_entry,
         person_of_identity,
         took_part,
+        webhooks_there,
         unknown_people,
         teams_of_person,
         team_known,

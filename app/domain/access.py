@@ -34,6 +34,7 @@ class Scope(StrEnum):
     REFLECTIONS_WRITE = "reflections:write"
     IMPORTS_WRITE = "imports:write"
     KEYS_WRITE = "keys:write"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 class Role(StrEnum):

@@ -29,6 +29,7 @@ from app.domain import (
     roles,
     survey,
     team,
+    webhook,
     workshop,
 )
 from app.domain.messages import Command, Decider, Event
@@ -56,6 +57,7 @@ MODULES: dict[ModuleType, tuple[Any, Any]] = {
     blocker: (blocker.BlockerCommands, blocker.BlockerEvents),
     survey: (survey.AnswerSurvey, survey.SurveyAnswered),
     reset: (reset.ResetCommands, ()),
+    webhook: (webhook.WebhookCommands, webhook.WebhookEvents),
 }
 
 

@@ -161,3 +161,76 @@ class IdempotencyRow(SQLModel, table=True):
     headers: Any = Field(sa_column=Column(JSONB, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: datetime = moment()
+
+
+# Webhooks: how sending goes. What is sent, and to whom, is in the ledger.
+
+
+class WebhookSecretRow(SQLModel, table=True):
+    """What messages to a webhook are signed with; one that was replaced, `until` a moment."""
+
+    __tablename__ = "webhook_secrets"
+
+    org_id: UUID = Field(primary_key=True)
+    webhook_id: UUID = Field(primary_key=True)
+    secret: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    made_at: datetime = moment()
+    until: datetime | None = moment(default=None, nullable=True)
+
+
+class WebhookCursorRow(SQLModel, table=True):
+    """Up to which position of the ledger deliveries were made. No row: nothing is sent."""
+
+    __tablename__ = "webhook_cursors"
+
+    org_id: UUID = Field(primary_key=True)
+    webhook_id: UUID = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    looked_at: datetime = moment()
+    failing_since: datetime | None = moment(default=None, nullable=True)
+
+
+class WebhookDeliveryRow(SQLModel, table=True):
+    """One message to one webhook. It is due at `due_at`, or at the end of somebody's lease.
+
+    `number` is its place in the webhook's log. `attempts` were begun in all; `tries` have failed
+    since it was last asked for. A test has no `position` in the ledger.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("org_id", "webhook_id", "number"),
+        Index("ix_webhook_deliveries_due", "org_id", "webhook_id", "due_at"),
+        Index("ix_webhook_deliveries_event", "org_id", "webhook_id", "position"),
+        Index("ix_webhook_deliveries_age", "finished_at"),
+    )
+
+    org_id: UUID = Field(primary_key=True)
+    delivery_id: UUID = Field(primary_key=True)
+    webhook_id: UUID
+    number: int = Field(sa_type=BigInteger)
+    event_id: UUID
+    type: str
+    position: int | None = Field(default=None, sa_type=BigInteger)
+    status: str
+    attempts: int = 0
+    tries: int = 0
+    made_at: datetime = moment()
+    due_at: datetime | None = moment(default=None, nullable=True)
+    leased_until: datetime | None = moment(default=None, nullable=True)
+    finished_at: datetime | None = moment(default=None, nullable=True)
+
+
+class WebhookAttemptRow(SQLModel, table=True):
+    """One attempt. Where it has no `milliseconds`, it is under way, or its process was killed."""
+
+    __tablename__ = "webhook_attempts"
+
+    org_id: UUID = Field(primary_key=True)
+    delivery_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    began_at: datetime = moment()
+    status: int | None = None
+    error: str | None = None
+    milliseconds: int | None = None
+    answer: str | None = None

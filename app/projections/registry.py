@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
+from app.domain.messages import Event
 from app.events.envelope import Recorded
 from app.projections import (
     alignments,
@@ -28,6 +30,7 @@ from app.projections import (
     survey_answers,
     teams,
     warnings,
+    webhooks,
     workshops,
 )
 from app.projections.changes import Change, Projection
@@ -55,6 +58,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     dependencies.projection,
     warnings.projection,
     external_ids.projection,
+    webhooks.projection,
 )
 
 
@@ -63,5 +67,10 @@ def project(recorded: Recorded) -> Iterator[Change]:
     if recorded.told is None:
         # Decoded once, and not by each of them.
         recorded = replace(recorded, told=recorded.event)
-    for projection in PROJECTIONS:
+    for projection in _heeding(type(recorded.event)):
         yield from projection.project(recorded)
+
+
+@cache
+def _heeding(event: type[Event]) -> tuple[Projection, ...]:
+    return tuple(one for one in PROJECTIONS if issubclass(event, one.heeds))

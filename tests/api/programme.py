@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
@@ -18,6 +19,8 @@ Json = dict[str, Any]
 METRIC: Json = {"kind": "metric", "unit": "customers", "baseline": 100, "target": 200}
 UNKNOWN = "01980000-0000-7000-8000-00000000dead"
 """An id that nothing has."""
+NOWHERE = "https://hooks.example.invalid/okr"
+"""A name that nothing has, and never will."""
 QUARTER: Json = {"name": "2026 Q1", "starts_on": "2026-01-01", "ends_on": "2026-03-31"}
 
 ROUTES: list[APIRoute] = [
@@ -271,6 +274,22 @@ class Api:
         path = f"/key-results/{key_result['id']}/score"
         return await self.put(path, {"comment": "As it went.", **said}, if_match="*")
 
+    async def webhook(self, **more: Any) -> Json:
+        """A webhook to where nobody is, of what does not happen here."""
+        body = {"url": NOWHERE, "event_types": ["objective.handed_over"], **more}
+        return await self.post("/webhooks", body, 201)
+
+    async def try_out(self, webhook: Json) -> Json:
+        """A test message that has failed, as it does where nobody is."""
+        here = f"/webhooks/{webhook['id']}"
+        made = await self.post(f"{here}:test", status=201)
+        for _ in range(600):
+            seen = await self.get(f"{here}/deliveries/{made['id']}")
+            if seen["status"] == "failed":
+                return seen
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"it is not sent: {seen}")
+
     # For what concerns every route
 
     async def key_for(self, *scopes: str, **more: Any) -> Api:
@@ -303,6 +322,8 @@ class Api:
             "/workshops",
             {"kind": "leadership", "title": "OKRs", "scheduled_at": "2026-01-12T09:00:00Z"},
         )
+        webhook = await self.webhook()
+        delivery = await self.try_out(webhook)
         ids = {
             "organization_id": self.org,
             "question": "limits",
@@ -322,6 +343,8 @@ class Api:
             "blocker_id": blocker["id"],
             "reflection_id": said["id"],
             "ended_cycle_id": ended["id"],
+            "webhook_id": webhook["id"],
+            "delivery_id": delivery["id"],
             "name": "not-found",
         }
         return Stage(self, ids)

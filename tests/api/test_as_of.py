@@ -25,6 +25,7 @@ LISTS = {
     "key_id": "/api-keys",
     "kpi_id": "/kpis",
     "blocker_id": "/blockers",
+    "webhook_id": "/webhooks?removed=true",
 }
 """Where the ids are found that fill the parameter of a path."""
 PAGED = {path.partition("?")[0] for path in LISTS.values()}
@@ -63,6 +64,7 @@ async def _walk(api: Api) -> AsyncIterator[None]:
     for person, role in ((ada, "leader"), (ben, "member")):
         await api.put(f"/teams/{growth['id']}/members/{person['id']}", {"role": role})
     key = await api.post("/api-keys", {"name": "Bridge", "scopes": ["read"]})
+    webhook = await api.webhook()
     kpi = await api.kpi(growth, 520)
     soon = {"title": "Growth", "kind": "team", "scheduled_at": "2099-01-12T09:00:00Z"}
     workshop = await api.post("/workshops", {**soon, "team_id": growth["id"]})
@@ -82,6 +84,7 @@ async def _walk(api: Api) -> AsyncIterator[None]:
 
     await api.patch(f"/cycles/{cycle['id']}", {"name": "Spring", "ends_on": "2026-03-30"})
     await api.move(cycle, "begin-drafting")
+    await api.patch(f"/webhooks/{webhook['id']}", {"event_types": ["cycle.closed"]})
     parts = [
         {"title": "Rides", "measure": METRIC, "owner": {"kind": "person", "id": ben["id"]}},
         {"title": "Launched"},
@@ -130,6 +133,7 @@ async def _walk(api: Api) -> AsyncIterator[None]:
     await api.post(f"/teams/{passing['id']}:disband")
     await api.post(f"/workshops/{workshop['id']}:cancel", {"reason": "Nobody could come."})
     await api.post(f"/coaches/{ada['id']}:relieve")
+    await api.post(f"/webhooks/{webhook['id']}:disable", {"reason": "They moved."})
     await api.post(f"/api-keys/{key['id']}:revoke")
     await api.post(f"/kpis/{kpi['id']}:retire", {"reason": "Nobody looks at it."})
     await api.decide("limits", max_objectives=5, enforcement="refuse")

@@ -27,6 +27,8 @@ from tests.api.programme import (
 # itself.
 _TESTED_ALONE = {
     "issue_api_key",
+    "register_webhook",
+    "rotate_webhook_secret",
     "found_organization",
     "import_document",
     "import_csv",
@@ -185,6 +187,14 @@ async def test_every_post_has_one_effect_and_one_answer(api: Api) -> None:
     await twice(f"/people/{person['id']}:erase")
     key = await api.post("/api-keys", {"name": "Test", "scopes": ["read"]})
     await twice(f"/api-keys/{key['id']}:revoke")
+    webhook = await api.webhook()
+    here = f"/webhooks/{webhook['id']}"
+    failed = await api.try_out(webhook)
+    await twice(f"{here}/deliveries/{failed['id']}:redeliver")
+    await twice(f"{here}:redeliver")
+    await twice(f"{here}:test")
+    for command in ("disable", "enable", "remove"):
+        await twice(f"{here}:{command}")
 
     posts = {str(route.operation_id) for route in ROUTES if method_of(route) == "POST"}
     assert twice.operations == posts - _TESTED_ALONE - CHANGES_NOTHING

@@ -47,6 +47,8 @@ async def crowd(http: httpx.AsyncClient, operator_key: str) -> Stage:
         await api.team(f"Team {number}", parent_id=team["id"])
         await api.decide("limits", max_objectives=number + 1)
         await api.key_for("read")
+        await api.webhook()
+        await api.try_out({"id": ids["webhook_id"]})
         await api.kpi(team)
         await api.read({"id": ids["kpi_id"]}, 520 + number)
         # Each is one more than was decided, so there are warnings too.
@@ -109,6 +111,8 @@ def test_every_list_is_paged() -> None:
         "list_api_keys",
         "list_kpis",
         "list_readings",
+        "list_webhooks",
+        "list_deliveries",
     }
 
 

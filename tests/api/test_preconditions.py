@@ -34,6 +34,10 @@ _MAKES_A_STREAM = {
     "link_identity",
     "unlink_identity",
     "withdraw_role",
+    "register_webhook",
+    "test_webhook",
+    "redeliver",
+    "redeliver_all",
 }
 """What they make has no version yet that a change could be based on."""
 _CHANGES = [

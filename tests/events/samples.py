@@ -22,6 +22,7 @@ from app.domain import (
     roles,
     survey,
     team,
+    webhook,
     workshop,
 )
 from app.domain.access import Role, Scope
@@ -62,6 +63,7 @@ KPI_TERMS = kpi_terms.KpiTerms(
     healthy=kpi_terms.HealthyRange(low=Decimal(500)),
 )
 WORKSHOP = uid(55)
+WEBHOOK = uid(59)
 
 BLOCKER = {"blocker_id": uid(72), "key_result_id": KEY_IDS["key_result_id"], "cycle_id": CYCLE}
 
@@ -125,6 +127,19 @@ SAMPLES: list[Event] = [
     roles.RoleWithdrawn(person_id=PERSON, role=Role.AUDITOR),
     api_key.ApiKeyIssued(key_id=KEY, name="Bridge", scopes=(Scope.READ,), expires_at=NOW),
     api_key.ApiKeyRevoked(key_id=KEY),
+    webhook.WebhookRegistered(
+        webhook_id=WEBHOOK,
+        url="https://hooks.example.org/okr",
+        event_types=("check_in.recorded",),
+        description="To the warehouse.",
+    ),
+    webhook.WebhookChanged(webhook_id=WEBHOOK, url="https://hooks.example.org/v2"),
+    webhook.WebhookDisabled(
+        webhook_id=WEBHOOK, because=webhook.Because.ASKED, reason="They move house."
+    ),
+    webhook.WebhookEnabled(webhook_id=WEBHOOK),
+    webhook.WebhookSecretRotated(webhook_id=WEBHOOK),
+    webhook.WebhookRemoved(webhook_id=WEBHOOK, reason="Nobody listens."),
     cycle.CyclePlanned(
         cycle_id=CYCLE,
         name="2026 Q1",

@@ -46,6 +46,8 @@ class Sizes:
     disconnects: int
     """Of event streams, over all their followers."""
     open_streams: int
+    sender_kills: int
+    """Of processes that send to webhooks."""
 
 
 CI = Sizes(
@@ -80,6 +82,7 @@ CI = Sizes(
     reluctances=1,
     disconnects=50,
     open_streams=1,
+    sender_kills=10,
 )
 
 RELEASE = Sizes(
@@ -114,4 +117,5 @@ RELEASE = Sizes(
     reluctances=3,
     disconnects=1_000,
     open_streams=3,
+    sender_kills=500,
 )

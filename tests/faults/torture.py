@@ -36,6 +36,7 @@ from tests.faults import (
     standby,
     streams,
     tampering,
+    webhooks,
 )
 from tests.faults.cluster import Place, made_place
 from tests.faults.outcome import Outcome, Step
@@ -94,6 +95,7 @@ SCENARIOS: dict[str, tuple[Scenario, Steps]] = {
     "reluctance": counted(reluctant.reluctance, "reluctances"),
     "disconnects": counted(streams.disconnects, "disconnects"),
     "open streams": counted(streams.open_at_the_end, "open_streams"),
+    "sender kills": counted(webhooks.sender_kills, "sender_kills"),
 }
 """Every scenario, and how often it tells that it has come further."""
 

@@ -1,0 +1,1 @@
+"""Sending events to webhooks: the ledger is the outbox."""
