@@ -26,7 +26,8 @@ from app.events.texts import Texts
 from app.evidence.merkle import Frontier, is_included
 from app.evidence.notes import Checkpoint, VerifierKey, open_note
 from app.projections.registry import project
-from app.projections.rows import MemoryRows, ProjectionMismatch
+from app.projections.rows import MemoryRows
+from app.projections.writing import ProjectionMismatch
 
 # Of a cycle only these are whole: other streams began before it, or outside of it.
 _WHOLE_IN_A_CYCLE = ("cycle", "objective", "key_result")

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
 
     pool_size: int = Field(default=10, ge=1, le=500)
     """Connections of one server process."""
+    batches_span_ledgers: bool = True
+    """Whether one transaction may write to several ledgers; not where nodes share them out."""
 
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds before a statement of verification or erasure is given up."""

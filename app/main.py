@@ -124,7 +124,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 bell.ring(org_id, position)
                 app.state.sender.wake()
 
-            ledgers = app.state.ledgers = Ledgers(pool, grown=grown)
+            ledgers = app.state.ledgers = Ledgers(
+                pool,
+                grown=grown,
+                spans=settings.batches_span_ledgers,
+                statement_seconds=settings.request_timeout,
+            )
             app.state.keys = Keys(pool)
             app.state.tokens = Tokens(settings)
             app.state.signing_key = signing_key(settings)
@@ -134,7 +139,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 poster, share = Poster(targets), max(1, settings.pool_size // 4)
                 sender = app.state.sender = Sender(ledgers, messages, poster, connections=share)
                 async with bell.ringing(), sender.sending():
-                    yield
+                    try:
+                        yield
+                    finally:
+                        await ledgers.close()
 
     app = FastAPIOffline(
         redoc_url=None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -36,13 +36,19 @@ class Work:
 
     `statement_seconds` bounds each statement; None leaves it to the pool. `begun` is called when
     a server has answered, of `is_long` work alone. `committing` says that a commit was sent, so
-    that, without a word of how it ended, something may have been recorded.
+    that, without a word of how it ended, something may have been recorded; of the requests whose
+    transaction it is (`shared_by`), too.
     """
 
     statement_seconds: float | None = None
     is_long: bool = False
     begun: Callable[[], None] = lambda: None
     committing: bool = False
+    shared_by: Sequence[Work] = ()
+
+    def commits(self, now: bool) -> None:
+        for work in (self, *self.shared_by):
+            work.committing = now
 
 
 work_at_hand: ContextVar[Work | None] = ContextVar("work_at_hand", default=None)
@@ -168,14 +174,14 @@ async def _rolled_back(running: asyncpg.transaction.Transaction) -> None:
 
 async def _commit(running: asyncpg.transaction.Transaction, work: Work) -> None:
     before = work.committing
-    work.committing = True
+    work.commits(True)
     try:
         await running.commit()
     except _UNTOLD:
         raise
     except asyncpg.PostgresError:
         # The server says that it kept nothing.
-        work.committing = before
+        work.commits(before)
         raise
 
 

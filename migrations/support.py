@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from alembic import op
 
-# After a transaction that set it, the setting reads '' and not NULL.
-ORGANIZATION = "nullif(current_setting('app.org_id', true), '')::uuid"
+# After a transaction that set it, the setting reads '' and not NULL. It names one organisation, or
+# several apart by commas, and is read once for each statement, not for each row.
+_SETTING = "nullif(current_setting('app.org_id', true), '')"
+ORGANIZATIONS = f"ANY ((SELECT string_to_array({_SETTING}, ',')::uuid[])::uuid[])"
 
 
 def run(script: str) -> None:
@@ -29,7 +31,7 @@ def keep_to_organization(table: str) -> None:
     """Show a table's rows only to transactions that speak for their organisation."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY own_organization ON {table} USING (org_id = {ORGANIZATION})")
+    op.execute(f"CREATE POLICY own_organization ON {table} USING (org_id = {ORGANIZATIONS})")
 
 
 def lock_read_model(table: str) -> None:

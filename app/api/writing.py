@@ -120,7 +120,7 @@ async def answer(
     """The state after a command, read in its own transaction."""
     rows = await unit.rows()
     caller = unit.leave.caller if unit.leave else None
-    reader = Reader(unit.conn, unit.texts, rows, rows, unit.position, unit.at, False, caller)
+    reader = Reader(rows.conn, unit.texts, rows, rows, unit.position, unit.at, False, caller)
     view = await query(reader, *arguments)
     body = view.model_dump_json().encode()
     headers = {"ETag": entity_tag(view, body)}

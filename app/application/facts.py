@@ -58,6 +58,8 @@ class Ledger(Protocol):
 
     async def rows(self) -> Rows: ...
 
+    async def flush(self) -> None: ...
+
 
 Fact = Callable[[Ledger, Any], Awaitable[Any]]
 
@@ -295,7 +297,7 @@ async def upstream(ledger: Ledger, target: Target) -> Upstream:
         objective_id = key_result.objective_id if known else None
     if objective_id is None:
         return Upstream(None, None)
-    await ledger.rows()  # what is pending must be there to be walked
+    await ledger.flush()  # what is noted must be there to be walked
     reached = await ledger.conn.fetch(_REACHES, ledger.org_id, objective_id)
     return Upstream(
         await ledger.state("objective", objective_id),

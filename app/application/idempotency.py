@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -44,46 +45,99 @@ async def find(conn: Connection, org_id: UUID, once: Once) -> Answer | None:
     lock = f"{org_id}\n{once.credential}\n{once.route}\n{once.key}"
     if not await conn.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", lock):
         raise KeyInFlight(once.key)
-    row = await conn.fetchrow(
-        "SELECT fingerprint, status, headers, body FROM idempotency_keys "
-        "WHERE org_id = $1 AND credential = $2 AND route = $3 AND key = $4",
-        org_id,
-        once.credential,
-        once.route,
-        once.key,
+    (kept,) = await find_all(conn, [(org_id, once)])
+    again = None if kept is None else kept.to(once)
+    if isinstance(again, KeyReused):
+        raise again
+    return again
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer, and a fingerprint of the request that it was given to."""
+
+    answer: Answer
+    fingerprint: bytes
+
+    def to(self, once: Once) -> Answer | KeyReused:
+        """The answer given again, if the request is the same one."""
+        if self.fingerprint != once.fingerprint:
+            return KeyReused(once.key)
+        headers = {**self.answer.headers, "Idempotency-Replayed": "true"}
+        return Answer(self.answer.status, self.answer.body, headers)
+
+
+_FIND = """
+SELECT n, fingerprint, status, headers, body
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+    WITH ORDINALITY AS asked (org_id, credential, route, key, n)
+JOIN idempotency_keys USING (org_id, credential, route, key)
+"""
+
+
+async def find_all(conn: Connection, asked: Sequence[tuple[UUID, Once]]) -> list[Kept | None]:
+    """The answers that are kept, in order. Whoever asks holds the ledgers' locks, or the keys'."""
+    if not asked:
+        return []
+    rows = await conn.fetch(
+        _FIND,
+        [org_id for org_id, _ in asked],
+        [once.credential for _, once in asked],
+        [once.route for _, once in asked],
+        [once.key for _, once in asked],
     )
-    if row is None:
-        return None
-    if row["fingerprint"] != once.fingerprint:
-        raise KeyReused(once.key)
-    return Answer(row["status"], row["body"], {**row["headers"], "Idempotency-Replayed": "true"})
+    found: list[Kept | None] = [None] * len(asked)
+    for row in rows:
+        answer = Answer(row["status"], row["body"], row["headers"])
+        found[row["n"] - 1] = Kept(answer, row["fingerprint"])
+    return found
 
 
 # A few of the forgotten go with each new one: none pile up, and nobody waits for it.
 _KEEP = """
 WITH forgotten AS (
-    DELETE FROM idempotency_keys WHERE org_id = $1 AND (credential, route, key) IN (
+    DELETE FROM idempotency_keys AS kept
+    USING unnest($10::uuid[]) AS of (org_id), LATERAL (
         SELECT credential, route, key FROM idempotency_keys
-        WHERE org_id = $1 AND created_at < $10 ORDER BY created_at LIMIT 10
-    )
+        WHERE org_id = of.org_id AND created_at < $11 ORDER BY created_at LIMIT $12
+    ) AS old
+    WHERE kept.org_id = of.org_id AND kept.credential = old.credential
+        AND kept.route = old.route AND kept.key = old.key
 )
 INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers, body,
-    created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    created_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int[],
+    $7::jsonb[], $8::bytea[], $9::timestamptz[])
 """
+_FORGOTTEN_EACH = 10
 
 
-async def keep(conn: Connection, org_id: UUID, once: Once, answer: Answer, at: datetime) -> None:
-    """Keep an answer for `KEPT_FOR`, in the transaction of what it tells of."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer that is to be kept, and when it was given."""
+
+    org_id: UUID
+    once: Once
+    answer: Answer
+    at: datetime
+
+
+async def keep(conn: Connection, given: Sequence[Given]) -> None:
+    """Keep answers for `KEPT_FOR`, in the transaction of what they tell of."""
+    if not given:
+        return
     await conn.execute(
         _KEEP,
-        org_id,
-        once.credential,
-        once.route,
-        once.key,
-        once.fingerprint,
-        answer.status,
-        answer.headers,
-        answer.body,
-        at,
-        at - KEPT_FOR,
+        [one.org_id for one in given],
+        [one.once.credential for one in given],
+        [one.once.route for one in given],
+        [one.once.key for one in given],
+        [one.once.fingerprint for one in given],
+        [one.answer.status for one in given],
+        [one.answer.headers for one in given],
+        [one.answer.body for one in given],
+        [one.at for one in given],
+        list({one.org_id for one in given}),
+        min(one.at for one in given) - KEPT_FOR,
+        _FORGOTTEN_EACH * len(given),
     )

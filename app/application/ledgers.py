@@ -13,18 +13,19 @@ from uuid import UUID
 
 import asyncpg
 
-from app.application.idempotency import Answer, Once, find, keep
+from app.application.group_commit import GroupCommit
+from app.application.idempotency import Answer, Given, Once, find, keep
 from app.application.keys import Caller
 from app.application.replay import replay, replay_then
 from app.application.states import States
-from app.application.unit_of_work import UnitOfWork
+from app.application.unit_of_work import OpenLedger, UnitOfWork
 from app.domain.errors import NotFound, Refusal
 from app.events import store
 from app.events.envelope import Meta
-from app.events.store import Connection, LedgerMissing
+from app.events.store import Connection, Head, LedgerMissing
 from app.events.texts import TextKeys, Texts
 from app.projections.rows import MemoryRows, PostgresRows, Rows
-from app.transactions import transaction
+from app.transactions import transaction, work_at_hand
 
 T = TypeVar("T")
 
@@ -91,13 +92,30 @@ class Ledgers:
         self,
         pool: asyncpg.Pool[asyncpg.Record],
         grown: Callable[[UUID, int], None] = lambda org_id, position: None,
+        *,
+        spans: bool = True,
+        statement_seconds: float | None = None,
     ) -> None:
-        """`grown` is told of each ledger that was appended to, once that is committed."""
+        """`grown` is told of each ledger that was appended to, once that is committed.
+
+        `spans` and `statement_seconds` are GroupCommit's.
+        """
         self.pool = pool
         self._grown = grown
         self._states = States()
         self._replays: OrderedDict[_Replay, MemoryRows] = OrderedDict()
         self._text_keys = TextKeys()
+        self._group = GroupCommit(
+            pool,
+            self._opened,
+            self._committed_to,
+            spans=spans,
+            statement_seconds=statement_seconds,
+        )
+
+    async def close(self) -> None:
+        """Cut short whatever is being written."""
+        await self._group.close()
 
     async def write(
         self,
@@ -108,12 +126,29 @@ class Ledgers:
         once: Once | None = None,
         founding: bool = False,
     ) -> Answer:
-        """Run `work` in one transaction and commit it, once per key. Raises NotFound, Refusal."""
+        """Have `work` done and committed, once per key. Raises NotFound, Refusal.
 
-        grown_to = 0
+        It may share its transaction with others, unless it is long work.
+        """
+        at_hand = work_at_hand.get()
+        if founding or (at_hand is not None and at_hand.is_long):
+            return await self._write_alone(org_id, meta, work, once, founding=founding)
+        return await self._group.write(org_id, meta, work, once)
+
+    async def _write_alone(
+        self,
+        org_id: UUID,
+        meta: Meta,
+        work: Callable[[UnitOfWork], Awaitable[Answer]],
+        once: Once | None,
+        *,
+        founding: bool,
+    ) -> Answer:
+        opened: OpenLedger | None = None
 
         async def once_only(conn: Connection) -> Answer:
-            nonlocal grown_to
+            nonlocal opened
+            opened = None
             scope = INSTALLATION if founding else org_id
             await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
@@ -122,10 +157,9 @@ class Ledgers:
                 # A commit that has something to say waits for all that came before it.
                 await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
                 return kept
-            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
-                began = unit.position
+            async with self._unit_of_work(conn, org_id, meta, founding=founding) as (ledger, unit):
                 answer = await work(unit)
-            grown_to = unit.position if unit.position > began else 0
+            opened = ledger
             answer = Answer(
                 answer.status,
                 answer.body,
@@ -133,12 +167,11 @@ class Ledgers:
             )
             if once:
                 await store.as_organization(conn, scope)
-                await keep(conn, scope, once, answer, unit.at)
+                await keep(conn, [Given(scope, once, answer, unit.at)])
             return answer
 
         answer = await self._committed(once_only)
-        if grown_to:
-            self._grown(org_id, grown_to)
+        self._committed_to(opened)
         return answer
 
     async def in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -156,25 +189,24 @@ class Ledgers:
     ) -> T:
         """Like `write`, for callers inside the program; `dry` rolls everything back."""
 
-        grown_to = 0
+        opened: OpenLedger | None = None
 
         async def on_unit(conn: Connection) -> T:
-            nonlocal grown_to
-            async with self._unit_of_work(conn, org_id, meta, founding=founding) as unit:
-                began = unit.position
+            nonlocal opened
+            async with self._unit_of_work(conn, org_id, meta, founding=founding) as (ledger, unit):
                 done = await work(unit)
-            grown_to = unit.position if unit.position > began else 0
+            opened = ledger
             return done
 
         done = await self._committed(on_unit, dry=dry)
-        if grown_to and not dry:
-            self._grown(org_id, grown_to)
+        if not dry:
+            self._committed_to(opened)
         return done
 
     @asynccontextmanager
     async def _unit_of_work(
         self, conn: Connection, org_id: UUID, meta: Meta, *, founding: bool
-    ) -> AsyncIterator[UnitOfWork]:
+    ) -> AsyncIterator[tuple[OpenLedger, UnitOfWork]]:
         await store.as_organization(conn, org_id)
         if founding:
             await store.create_ledger(conn, org_id)
@@ -182,10 +214,23 @@ class Ledgers:
             head = await store.lock_head(conn, org_id)
         except LedgerMissing as missing:
             raise NotFound("organisation", org_id) from missing
-        texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
-        unit = UnitOfWork(conn, meta, head, texts, self._states)
-        yield unit
+        ledger = await self._opened(conn, org_id, head)
+        unit = UnitOfWork(ledger, meta)
+        yield ledger, unit
         await unit.flush()
+
+    async def _opened(self, conn: Connection, org_id: UUID, head: Head) -> OpenLedger:
+        """A ledger whose lock is held, with what is known of it already."""
+        texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
+        return OpenLedger(conn, head, texts, await self._states.current(conn, texts, head))
+
+    def _committed_to(self, ledger: OpenLedger | None) -> None:
+        """Remember what a transaction read and changed, and tell whoever follows the ledger."""
+        if ledger is None:
+            return
+        self._states.keep(ledger.org_id, ledger.kept, ledger.head_after, ledger.fresh)
+        if ledger.has_grown:
+            self._grown(ledger.org_id, ledger.last)
 
     async def _committed(
         self, work: Callable[[Connection], Awaitable[T]], *, dry: bool = False

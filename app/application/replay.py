@@ -25,7 +25,8 @@ from app.projections.check_ins import CheckInRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow, stands
 from app.projections.registry import PROJECTIONS, project
-from app.projections.rows import Comparison, MemoryRows, ProjectionMismatch, column_list
+from app.projections.rows import Comparison, MemoryRows, column_list
+from app.projections.writing import ProjectionMismatch
 
 
 async def replay(

@@ -3,47 +3,101 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from app.domain.catalog import STREAMS
 from app.domain.messages import Stream
+from app.events import store
+from app.events.store import Connection, Filter, Head
+from app.events.texts import Texts
 
-_MOST = 20_000
+_MOST = 50_000
+_MOST_CAUGHT_UP = 500
+"""More events than that by others are not folded onto what is kept: it is forgotten."""
+
+Versioned = tuple[Any, int]
+"""A stream's state, and its version."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
-    """The fold of a stream up to a version, whose event has this id.
+    """Folds of streams of one ledger, all of them as of one event of it.
 
-    It holds the text that was readable with the keys of `text_keys_version`.
+    They hold the text that was readable with the keys of `text_keys_version`.
     """
 
-    state: Any
-    version: int
-    event_id: UUID
+    position: int
+    event_id: UUID | None
     text_keys_version: int
+    streams: dict[Stream, Versioned] = field(default_factory=dict)
 
 
 class States:
-    """Folds of committed events, the least used forgotten first.
+    """Folds of committed events, those of the least used ledger forgotten first.
 
-    They are never believed by themselves: under the ledger's lock, the last event that was folded
-    must still be there (a restored database, or a standby that was promoted, may have lost it), and
-    whatever was appended since is folded onto it. Once a key of free text is destroyed, no fold
+    They are never believed by themselves. Under the ledger's lock, its head must still be the event
+    up to which they were folded (a restored database, or a standby that was promoted, may have lost
+    it); what was appended since is folded onto them. Once a key of free text is destroyed, no fold
     from before is used.
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[UUID, Stream], Kept] = OrderedDict()
+        self._kept: OrderedDict[UUID, Kept] = OrderedDict()
+        self._count = 0
 
-    def get(self, org_id: UUID, stream: Stream) -> Kept | None:
-        kept = self._kept.get((org_id, stream))
-        if kept is not None:
-            self._kept.move_to_end((org_id, stream))
+    async def current(self, conn: Connection, texts: Texts, head: Head) -> Kept:
+        """What is kept of a ledger, as of its head, whose lock is held."""
+        kept = self._kept.get(texts.org_id)
+        if kept is not None and not _is_at(kept, head):
+            kept = await _caught_up(conn, texts, kept, head)
+            self._forget(texts.org_id)
+        if kept is None:
+            kept = Kept(head.position, head.event_id, head.text_keys_version)
         return kept
 
-    def keep(self, org_id: UUID, stream: Stream, kept: Kept) -> None:
-        self._kept[org_id, stream] = kept
-        if len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
+    def keep(self, org_id: UUID, kept: Kept, head: Head, fresh: Mapping[Stream, Versioned]) -> None:
+        """After a commit that led to `head`: what was read or changed in it."""
+        before = self._kept.get(org_id)
+        if before is not None and before.position > head.position:
+            return
+        self._forget(org_id)
+        kept.position, kept.event_id = head.position, head.event_id
+        kept.text_keys_version = head.text_keys_version
+        kept.streams.update(fresh)
+        self._kept[org_id] = kept
+        self._count += len(kept.streams)
+        while self._count > _MOST and self._kept:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, org_id: UUID) -> None:
+        gone = self._kept.pop(org_id, None)
+        self._count -= len(gone.streams) if gone else 0
+
+
+def _is_at(kept: Kept, head: Head) -> bool:
+    return (kept.position, kept.event_id, kept.text_keys_version) == (
+        head.position,
+        head.event_id,
+        head.text_keys_version,
+    )
+
+
+async def _caught_up(conn: Connection, texts: Texts, kept: Kept, head: Head) -> Kept | None:
+    """With what was appended since; None where that is too much, or not a continuation."""
+    missing = head.position - kept.position
+    if kept.text_keys_version != head.text_keys_version or not 0 < missing <= _MOST_CAUGHT_UP:
+        return None
+    # From the last event that was folded, to see that it is still the same.
+    since = await store.read_page(conn, texts, Filter(after=kept.position - 1), missing + 1)
+    if not since or since[0].event_id != kept.event_id:
+        return None
+    streams = dict(kept.streams)
+    for recorded in since[1:]:
+        if recorded.stream in streams:
+            state, _ = streams[recorded.stream]
+            evolve = STREAMS[recorded.stream.category].evolve
+            streams[recorded.stream] = evolve(state, recorded.event), recorded.version
+    return Kept(head.position, head.event_id, head.text_keys_version, streams)

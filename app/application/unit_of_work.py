@@ -1,18 +1,19 @@
-"""One transaction on one ledger: commands are decided here, and nothing reaches around it."""
+"""One piece of work on one ledger: commands are decided here, and nothing reaches around it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
 from app.application.authority import Leave
 from app.application.facts import look_up
-from app.application.states import Kept, States
+from app.application.states import Kept, Versioned
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
 from app.domain.values import ExternalRef
@@ -21,104 +22,173 @@ from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
 from app.events.store import Connection, Head, WrongExpectedVersion
 from app.events.texts import Texts
-from app.projections import external_ids
-from app.projections.changes import Insert
+from app.projections.changes import Change, Insert, Key, Row, place_of, values_of
 from app.projections.external_ids import ExternalIdRow
 from app.projections.registry import project
-from app.projections.rows import PostgresRows, write
+from app.projections.rows import PostgresRows, Where, record
+from app.projections.writing import write_all
+
+R = TypeVar("R", bound=SQLModel)
+_Name = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class Noted:
+    """What was decided and is not written yet: events, and the changes of rows that they make."""
+
+    events: list[Recorded] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    tables: set[Row] = field(default_factory=set)
+    rows: dict[tuple[Row, Key], SQLModel | None] = field(default_factory=dict)
+    """Rows that are new, and None for those that were there, or were changed once more."""
+
+    def add(self, recorded: Recorded, changes: Sequence[Change]) -> None:
+        self.events.append(recorded)
+        self.changes += changes
+        for change in changes:
+            table, key = place_of(change)
+            self.tables.add(table)
+            is_new = isinstance(change, Insert) and (table, key) not in self.rows
+            self.rows[table, key] = change.row if is_new else None  # type: ignore[union-attr]
+
+    def join(self, later: Noted) -> None:
+        self.events += later.events
+        self.changes += later.changes
+        self.tables |= later.tables
+        self.rows |= {
+            place: None if place in self.rows else row for place, row in later.rows.items()
+        }
+
+
+class OpenLedger:
+    """A ledger whose lock a transaction holds: its head, what is kept of it, and what is noted.
+
+    The units of work on it come one after the other, each on top of those that were settled.
+    """
+
+    def __init__(self, conn: Connection, head: Head, texts: Texts, kept: Kept) -> None:
+        self.conn = conn
+        self.head = head
+        self.texts = texts
+        self.kept = kept
+        self.fresh: dict[Stream, Versioned] = {}
+        """What this transaction read or changed."""
+        self.named: dict[_Name, UUID | None] = {}
+        self.noted = Noted()
+        self.last = head.position
+        """The last position, what is noted included."""
+        self._last_event = head.event_id
+        self.written = head.position
+        """Up to which position the events are in the database."""
+
+    @property
+    def org_id(self) -> UUID:
+        return self.texts.org_id
+
+    @property
+    def has_grown(self) -> bool:
+        return self.last > self.head.position
+
+    @property
+    def head_after(self) -> Head:
+        """What the head is once this is committed."""
+        return Head(self.last, self.head.at, self.texts.version_after, self._last_event)
+
+    def state(self, stream: Stream) -> Versioned | None:
+        """None for what was not read yet."""
+        return self.fresh.get(stream) or self.kept.streams.get(stream)
+
+    async def read(self, category: str, streams: Sequence[Stream]) -> None:
+        """Fold streams from their first event on."""
+        since = {stream.id: 0 for stream in streams}
+        found = await store.read_streams(self.conn, self.texts, category, since)
+        decider = STREAMS[category]
+        for stream in streams:
+            events = found[stream.id]
+            state = decider.fold([recorded.event for recorded in events])
+            self.fresh[stream] = state, len(events)
+
+    def settle(self, noted: Noted) -> None:
+        """What a unit of work noted stands, as far as this transaction goes."""
+        if noted.events:
+            self.last, self._last_event = noted.events[-1].position, noted.events[-1].event_id
+        self.noted.join(noted)
+
+
+async def flush_all(ledgers: Sequence[OpenLedger]) -> None:
+    """Append what is noted and change the rows. A failing projection fails the transaction."""
+    noted = [ledger for ledger in ledgers if ledger.noted.events]
+    if not noted:
+        return
+    conn = noted[0].conn
+    await store.append_all(conn, [(one.written, one.noted.events) for one in noted])
+    await write_all(conn, {one.org_id: one.noted.changes for one in noted})
+    for one in noted:
+        one.written, one.noted = one.last, Noted()
 
 
 class UnitOfWork:
-    """Decides commands under the ledger's lock, and writes their events when flushed.
+    """Decides commands under the ledger's lock, and notes their events.
 
     A refused command raises before anything of it is noted down, so that the ones before and
     after it stand. Without `leave` it is the program itself that acts.
     """
 
-    def __init__(
-        self, conn: Connection, meta: Meta, head: Head, texts: Texts, known: States
-    ) -> None:
-        self.conn = conn
-        self.org_id = texts.org_id
-        self.texts = texts
+    def __init__(self, ledger: OpenLedger, meta: Meta) -> None:
+        self.org_id = ledger.org_id
+        self.texts = ledger.texts
         self.meta = meta
         self.leave: Leave | None = None
-        self._head = head
-        self._known = known
-        self._states: dict[Stream, tuple[Any, int]] = {}
-        self._named: dict[tuple[str, str, str], UUID | None] = {}
-        self._pending: list[Recorded] = []
-        self._last = head.position
+        self.has_written = False
+        """Whether more than what is noted would have to be undone."""
+        self._ledger = ledger
+        self._changed: dict[Stream, Versioned] = {}
+        self._named: dict[_Name, UUID | None] = {}
+        self._noted = Noted()
+        self._last = ledger.last
+
+    @property
+    def conn(self) -> Connection:
+        """The transaction itself, for what is kept beside the ledger."""
+        self.has_written = True
+        return self._ledger.conn
 
     @property
     def at(self) -> datetime:
         """The moment of this transaction, by the ledger's clock."""
-        return self._head.at
+        return self._ledger.head.at
 
     @property
     def position(self) -> int:
-        """The last position of the ledger, what is pending included."""
+        """The last position of the ledger, what is noted included."""
         return self._last
 
     def new_id(self, category: str) -> UUID:
         """A fresh UUIDv7, remembered as the id of a stream that has no events yet."""
         fresh = uuid7()
-        self._states[Stream(category, fresh)] = (STREAMS[category].initial, 0)
+        self._changed[Stream(category, fresh)] = (STREAMS[category].initial, 0)
         return fresh
 
     async def state(self, category: str, id: UUID) -> Any:
-        """The state of an aggregate, what is pending included."""
+        """The state of an aggregate, what is noted included."""
         return (await self._load(Stream(category, id)))[0]
 
     async def states(self, category: str, ids: Sequence[UUID]) -> list[Any]:
         """The states of several aggregates of one category, in one round trip."""
         streams = [Stream(category, id) for id in ids]
-        # What this transaction appends is never read back: it is in `_states` already.
-        unread = [stream for stream in streams if stream not in self._states]
-        lost = await self._read(category, unread, with_kept=True)
-        await self._read(category, lost, with_kept=False)
-        return [self._states[stream][0] for stream in streams]
-
-    async def _read(
-        self, category: str, streams: Sequence[Stream], *, with_kept: bool
-    ) -> list[Stream]:
-        """Fold streams, onto what is kept of them if so; answers with those it does not fit."""
-        if not streams:
-            return []
-        found = {stream: self._known.get(self.org_id, stream) for stream in streams}
-        keys = self._head.text_keys_version
-        kept = {
-            stream: one if with_kept and one and one.text_keys_version == keys else None
-            for stream, one in found.items()
-        }
-        # From the last event that was folded, to see that it is still the same.
-        since = {stream.id: one.version - 1 if one else 0 for stream, one in kept.items()}
-        read = await store.read_streams(self.conn, self.texts, category, since)
-        lost = []
-        for stream, one in kept.items():
-            events = read[stream.id]
-            if one is not None:
-                if not events or events[0].event_id != one.event_id:
-                    lost.append(stream)
-                    continue
-                del events[0]
-            state = STREAMS[category].fold(
-                [recorded.event for recorded in events], onto=one and one.state
-            )
-            version = (one.version if one else 0) + len(events)
-            self._states[stream] = (state, version)
-            if events:
-                fresh = Kept(state, version, events[-1].event_id, keys)
-                self._known.keep(self.org_id, stream, fresh)
-        return lost
+        unread = [stream for stream in dict.fromkeys(streams) if self._known(stream) is None]
+        if unread:
+            await self._ledger.read(category, unread)
+        return [(await self._load(stream))[0] for stream in streams]
 
     async def named(self, kind: str, refs: Sequence[ExternalRef]) -> list[UUID | None]:
         """What other systems' ids were recorded as, in one round trip; None for what is new."""
         keys = [(kind, ref.source, ref.external_id) for ref in refs]
         # As with states: the lock is held, so that nobody else names anything meanwhile.
-        unread = [key for key in dict.fromkeys(keys) if key not in self._named]
+        known = self._ledger.named
+        unread = [key for key in dict.fromkeys(keys) if key not in known]
         if unread:
-            found = await self.conn.fetch(
+            found = await self._ledger.conn.fetch(
                 "SELECT source, external_id, id FROM external_ids "
                 "JOIN unnest($3::text[], $4::text[]) AS asked (source, external_id) "
                 "USING (source, external_id) WHERE org_id = $1 AND kind = $2",
@@ -127,14 +197,19 @@ class UnitOfWork:
                 [source for _, source, _ in unread],
                 [id for _, _, id in unread],
             )
-            self._named |= dict.fromkeys(unread)
-            self._named |= {(kind, row["source"], row["external_id"]): row["id"] for row in found}
-        return [self._named[key] for key in keys]
+            known |= dict.fromkeys(unread)
+            known |= {(kind, row["source"], row["external_id"]): row["id"] for row in found}
+        return [self._named.get(key) or known[key] for key in keys]
 
-    async def _load(self, stream: Stream) -> tuple[Any, int]:
-        if stream not in self._states:
-            await self.states(stream.category, [stream.id])
-        return self._states[stream]
+    def _known(self, stream: Stream) -> Versioned | None:
+        return self._changed.get(stream) or self._ledger.state(stream)
+
+    async def _load(self, stream: Stream) -> Versioned:
+        known = self._known(stream)
+        if known is None:
+            await self._ledger.read(stream.category, [stream])
+            known = self._ledger.fresh[stream]
+        return known
 
     async def execute(self, command: Command, *, expected: int | None = None) -> list[Recorded]:
         """Decide a command and note its events.
@@ -170,7 +245,8 @@ class UnitOfWork:
         stream = event.stream
         state, version = await self._load(stream)
         author = self.meta.actor
-        seal = self.texts.sealer(author, await self.texts.key_for(self.conn, author))
+        key = await self.texts.key_for(self._ledger.conn, author)
+        seal = self.texts.sealer(author, key)
         self._last += 1
         recorded = Recorded(
             org_id=self.org_id,
@@ -187,27 +263,64 @@ class UnitOfWork:
             recorded_at=self.at,
             told=event,
         )
-        self._states[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
-        self._pending.append(recorded)
+        changes = list(project(recorded))
+        self._changed[stream] = (STREAMS[stream.category].evolve(state, event), version + 1)
+        self._noted.add(recorded, changes)
         # Names count from the moment they are given: a batch may give one twice.
-        for change in external_ids.project(recorded):
+        for change in changes:
             if isinstance(change, Insert) and isinstance(change.row, ExternalIdRow):
                 row = change.row
                 self._named[row.kind, row.source, row.external_id] = row.id
         return recorded
 
-    async def flush(self) -> None:
-        """Append what is pending and project it. A failing projection fails the transaction."""
-        pending, self._pending = self._pending, []
-        if not pending:
-            return
-        await store.append(self.conn, self._head, pending)
-        self._head = replace(self._head, position=pending[-1].position)
-        await write(
-            self.conn, self.org_id, (change for event in pending for change in project(event))
-        )
+    def settle(self) -> None:
+        """The work is done, and was not refused: what it noted stands."""
+        self._ledger.settle(self._noted)
+        self._noted = Noted()
+        self._ledger.fresh.update(self._changed)
+        self._ledger.named.update(self._named)
 
-    async def rows(self) -> PostgresRows:
-        """The read models of this transaction, what was pending included."""
-        await self.flush()
-        return PostgresRows(self.conn, self.org_id)
+    async def flush(self) -> None:
+        """Write what is noted; from then on it cannot be taken back alone."""
+        self.has_written = self.has_written or bool(self._noted.events)
+        self.settle()
+        await flush_all([self._ledger])
+
+    @property
+    def noted(self) -> tuple[Noted, Noted]:
+        """What is not written yet, of this work and of those before it, the latest first."""
+        return self._noted, self._ledger.noted
+
+    async def rows(self) -> LiveRows:
+        """The read models of this transaction, what is noted included."""
+        return LiveRows(self, self._ledger)
+
+
+class LiveRows(PostgresRows):
+    """Rows as they are in a transaction. What is noted is written when it would be missed."""
+
+    def __init__(self, unit: UnitOfWork, ledger: OpenLedger) -> None:
+        super().__init__(ledger.conn, unit.org_id)
+        self._unit = unit
+
+    async def get(self, table: type[R], *key: Any) -> R | None:
+        for noted in self._unit.noted:
+            if (table, key) in noted.rows:
+                row = noted.rows[table, key]
+                if row is not None:
+                    # All there is of it was noted just now.
+                    return record(table, values_of(row))
+                await self._unit.flush()
+        return await super().get(table, *key)
+
+    async def select(
+        self,
+        table: type[R],
+        where: Where | None = None,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> list[R]:
+        if any(table in noted.tables for noted in self._unit.noted):
+            await self._unit.flush()
+        return await super().select(table, where, after=after, limit=limit)

@@ -26,17 +26,21 @@ _COLUMNS = (
     "data, actor, source, correlation_id, causation_id, occurred_at, recorded_at"
 )
 
-# One statement for any number of events, and for the head that they move.
+# One statement for any number of events of any ledgers, and for the heads that they move.
 _APPEND = """
 WITH appended AS (
     INSERT INTO events (org_id, position, category, stream_id, version, event_id, type,
         schema_version, cycle_id, data, actor, source, correlation_id, causation_id, occurred_at,
         recorded_at, leaf_hash)
-    SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::int[], $6::uuid[],
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::int[], $6::uuid[],
         $7::text[], $8::int[], $9::uuid[], $10::json[], $11::text[], $12::text[], $13::uuid[],
         $14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::bytea[])
 )
-UPDATE ledgers SET head = $18, recorded_at = $19 WHERE org_id = $1 AND head = $20
+UPDATE ledgers
+SET head = moved.head, head_event_id = moved.event_id, recorded_at = moved.recorded_at
+FROM unnest($18::uuid[], $19::bigint[], $20::bigint[], $21::uuid[], $22::timestamptz[])
+    AS moved (org_id, before, head, event_id, recorded_at)
+WHERE ledgers.org_id = moved.org_id AND ledgers.head = moved.before
 """
 
 
@@ -59,11 +63,13 @@ class Head:
     """The last position of a ledger (0 when empty) and the moment, by the database's clock.
 
     `text_keys_version` changes with the keys of free text: whatever was opened by others is stale.
+    `event_id` is that of the last event; None of an empty ledger.
     """
 
     position: int
     at: datetime
     text_keys_version: int
+    event_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,9 @@ class Filter:
     categories: Sequence[str] | None = None
 
 
-async def as_organization(conn: Connection, org_id: UUID) -> None:
-    """Show row-level security which organisation this transaction speaks for."""
-    await conn.execute("SELECT set_config('app.org_id', $1, true)", str(org_id))
+async def as_organization(conn: Connection, *org_ids: UUID) -> None:
+    """Show row-level security which organisation, or which ones, this transaction speaks for."""
+    await conn.execute("SELECT set_config('app.org_id', $1, true)", ",".join(map(str, org_ids)))
 
 
 async def create_ledger(conn: Connection, org_id: UUID) -> None:
@@ -91,48 +97,61 @@ async def create_ledger(conn: Connection, org_id: UUID) -> None:
     )
 
 
+_HEAD = """
+SELECT org_id, head, greatest(clock_timestamp(), recorded_at) AS at, text_keys_version,
+    head_event_id
+FROM ledgers WHERE org_id = ANY($1::uuid[])
+"""
+
+
 async def lock_head(conn: Connection, org_id: UUID) -> Head:
     """Take the ledger's lock until the end of the transaction. Raises LedgerMissing.
 
     The database's clock is the one clock of a ledger, clamped so that it never runs backwards.
     """
-    row = await conn.fetchrow(
-        f"{_HEAD} FOR UPDATE",
-        org_id,
-    )
-    return _head(org_id, row)
+    return _head(org_id, await conn.fetchrow(f"{_HEAD} FOR UPDATE", [org_id]))
+
+
+async def lock_free_heads(conn: Connection, org_ids: Sequence[UUID]) -> dict[UUID, Head]:
+    """Like `lock_head`, of several ledgers: those that are there and that nobody else holds.
+
+    It waits for none, so that no two transactions ever wait for each other.
+    """
+    rows = await conn.fetch(f"{_HEAD} ORDER BY org_id FOR UPDATE SKIP LOCKED", sorted(org_ids))
+    return {row["org_id"]: _head(row["org_id"], row) for row in rows}
 
 
 async def read_head(conn: Connection, org_id: UUID) -> Head:
     """The head as this transaction sees it, and now. Raises LedgerMissing."""
-    row = await conn.fetchrow(
-        _HEAD,
-        org_id,
-    )
-    return _head(org_id, row)
-
-
-_HEAD = """
-SELECT head, greatest(clock_timestamp(), recorded_at) AS at, text_keys_version
-FROM ledgers WHERE org_id = $1
-"""
+    return _head(org_id, await conn.fetchrow(_HEAD, [org_id]))
 
 
 def _head(org_id: UUID, row: asyncpg.Record | None) -> Head:
     if row is None:
         raise LedgerMissing(org_id)
-    return Head(row["head"], row["at"].astimezone(UTC), row["text_keys_version"])
+    at = row["at"].astimezone(UTC)
+    return Head(row["head"], at, row["text_keys_version"], row["head_event_id"])
 
 
 async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> None:
     """Append events that continue `head`, whose lock is held. Raises WrongExpectedVersion."""
-    if not events:
+    await append_all(conn, [(head.position, events)])
+
+
+async def append_all(conn: Connection, parts: Sequence[tuple[int, Sequence[Recorded]]]) -> None:
+    """Append to several ledgers, whose locks are held. Raises WrongExpectedVersion.
+
+    Each part is a ledger's last position, and the events that continue it.
+    """
+    parts = [(before, events) for before, events in parts if events]
+    if not parts:
         return
-    last = events[-1]
+    events = [event for _, part in parts for event in part]
+    lasts = [part[-1] for _, part in parts]
     try:
         status = await conn.execute(
             _APPEND,
-            last.org_id,
+            [e.org_id for e in events],
             [e.position for e in events],
             [e.stream.category for e in events],
             [e.stream.id for e in events],
@@ -149,15 +168,17 @@ async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> No
             [e.occurred_at for e in events],
             [e.recorded_at for e in events],
             [e.leaf_hash() for e in events],
-            last.position,
-            last.recorded_at,
-            head.position,
+            [last.org_id for last in lasts],
+            [before for before, _ in parts],
+            [last.position for last in lasts],
+            [last.event_id for last in lasts],
+            [last.recorded_at for last in lasts],
         )
     except asyncpg.UniqueViolationError as clash:
         first = events[0]
         raise WrongExpectedVersion(first.stream, first.version - 1, first.version) from clash
-    if status != "UPDATE 1":
-        raise RuntimeError(f"the head of ledger {last.org_id} moved under its lock")
+    if status != f"UPDATE {len(parts)}":
+        raise RuntimeError(f"the head of a ledger moved under its lock: {status}")
 
 
 async def read_streams(

@@ -31,7 +31,8 @@ def moment(**options: Any) -> Any:
 class LedgerRow(SQLModel, table=True):
     """The head of an organisation's ledger. Its lock, held to the commit, makes positions gapless.
 
-    `recorded_at` is that of the last event, so that recorded times never run backwards.
+    `recorded_at` is that of the last event, so that recorded times never run backwards;
+    `head_event_id` tells whether what was kept of the ledger is still all of it.
     """
 
     __tablename__ = "ledgers"
@@ -40,6 +41,7 @@ class LedgerRow(SQLModel, table=True):
     head: int = Field(sa_type=BigInteger)
     recorded_at: datetime = moment()
     text_keys_version: int = 0
+    head_event_id: UUID | None = None
 
 
 class EventRow(SQLModel, table=True):

@@ -44,6 +44,11 @@ class Texts:
     version: int = 0
     _fresh: dict[str, bytes] = field(default_factory=dict)
 
+    @property
+    def version_after(self) -> int:
+        """That of the keys when this transaction is committed; each that is made raises it."""
+        return self.version + len(self._fresh)
+
     def key(self, author: str) -> bytes | None:
         return self.keys.get(author) or self._fresh.get(author)
 

@@ -68,6 +68,14 @@ def _defaults(table: Row) -> dict[str, Any]:
     return {name: field.default for name, field in fields if not field.is_required()}
 
 
+def place_of(change: Change) -> tuple[Row, Key]:
+    """The table and the row that a change is about."""
+    if not isinstance(change, Insert):
+        return change.table, change.key
+    table, values = type(change.row), vars(change.row)
+    return table, tuple(values[name] for name in key_columns(table))
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """One read model: its table, and the pure function that keeps it.

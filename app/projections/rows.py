@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict, namedtuple
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
-from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
@@ -29,6 +28,7 @@ from app.projections.changes import (
     table_name,
     values_of,
 )
+from app.projections.writing import ProjectionMismatch
 
 R = TypeVar("R", bound=SQLModel)
 Where = Mapping[str, Any]
@@ -71,12 +71,12 @@ class PostgresRows:
     """The live rows of one organisation."""
 
     def __init__(self, conn: Connection, org_id: UUID) -> None:
-        self._conn = conn
+        self.conn = conn
         self._org_id = org_id
 
     async def get(self, table: type[R], *key: Any) -> R | None:
         conditions = " AND ".join(f"{name} = ${i}" for i, name in enumerate(key_columns(table), 2))
-        row = await self._conn.fetchrow(
+        row = await self.conn.fetchrow(
             f"SELECT {column_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
             f"WHERE org_id = $1 AND {conditions}",
             self._org_id,
@@ -111,71 +111,13 @@ class PostgresRows:
                 arguments.append(after)
                 conditions.append(f"position > ${len(arguments)}")
         page = f" LIMIT {limit:d}" if limit is not None else ""
-        rows = await self._conn.fetch(
+        rows = await self.conn.fetch(
             f"SELECT {column_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
             f"WHERE {' AND '.join(conditions)}{order}{page}",
             *arguments,
         )
         make = record_type(table)._make
         return [make(row) for row in rows]
-
-
-async def write(conn: Connection, org_id: UUID, changes: Iterable[Change]) -> None:
-    """Apply row changes, of each table in order. An update or delete that meets no row is an error.
-
-    Changes of one table that follow each other and are alike go to the server together: no table
-    refers to another, so that the order between tables does not matter.
-    """
-    of_table: dict[Row, list[tuple[str, list[Any], Key]]] = {}
-    for change in changes:
-        table = type(change.row) if isinstance(change, Insert) else change.table
-        of_table.setdefault(table, []).append(_statement(org_id, change))
-    for table, statements in of_table.items():
-        for sql, alike in groupby(statements, key=itemgetter(0)):
-            several = list(alike)
-            rows = await conn.fetchmany(sql, [arguments for _, arguments, _ in several])
-            if len(rows) != len(several):
-                named = f" {several[0][2]}" if len(several) == 1 else ""
-                raise ProjectionMismatch(
-                    f"{table_name(table)}{named}: {len(rows)} of {len(several)} row(s) are there"
-                )
-
-
-def _statement(org_id: UUID, change: Change) -> tuple[str, list[Any], Key]:
-    """The SQL of a change, its arguments, and the key of its row. It returns each row it meets."""
-    match change:
-        case Insert(row=row):
-            table = type(row)
-            values = list(values_of(row))
-            return _insertion(table), values, key_of(table, values)
-        case Update(table=table, key=key, values=new):
-            return _change(table, tuple(new)), [*new.values(), org_id, *key], key
-        case Delete(table=table, key=key):
-            return _change(table, None), [org_id, *key], key
-
-
-@cache
-def _insertion(table: Row) -> str:
-    slots = ", ".join(f"${i}" for i in range(1, len(columns(table)) + 1))
-    names = column_list(table)
-    return f"INSERT INTO {table_name(table)} ({names}) VALUES ({slots}) RETURNING 1"  # noqa: S608
-
-
-@cache
-def _change(table: Row, new: tuple[str, ...] | None) -> str:
-    """An update of these columns of one row; of none (None), its deletion."""
-    if new is None:
-        sql, first = f"DELETE FROM {table_name(table)} WHERE ", 1  # noqa: S608
-    else:
-        assignments = ", ".join(f"{name} = ${i}" for i, name in enumerate(new, 1))
-        sql, first = f"UPDATE {table_name(table)} SET {assignments} WHERE ", len(new) + 1  # noqa: S608
-    names = ("org_id", *key_columns(table))
-    where = " AND ".join(f"{name} = ${i}" for i, name in enumerate(names, first))
-    return f"{sql}{where} RETURNING 1"
-
-
-class ProjectionMismatch(Exception):
-    """An event changes a row that is not there: the read model is not what the ledger says."""
 
 
 @cache

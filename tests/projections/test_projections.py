@@ -22,7 +22,8 @@ from app.events.envelope import Meta, Recorded
 from app.projections import key_results
 from app.projections.changes import Update, columns, key_columns
 from app.projections.registry import PROJECTIONS, project
-from app.projections.rows import MemoryRows, PostgresRows, ProjectionMismatch, write
+from app.projections.rows import MemoryRows, PostgresRows
+from app.projections.writing import ProjectionMismatch, write
 from tests.events.samples import SAMPLES
 
 
