@@ -13,6 +13,7 @@ from app import __version__, logs
 from app.api import openapi, problems
 from app.api.admission import Admission, Lanes
 from app.api.demands import Demanding
+from app.api.lean import Lean
 from app.api.limits import Limits
 from app.api.metrics import Metrics
 from app.api.middleware import Bounds, Cors, Envelope, Failures
@@ -165,6 +166,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.streams = Streams(settings)
     app.state.metrics = Metrics(lambda: getattr(app.state, "keys", None) and app.state.ledgers.pool)
     problems.install(app)
+    app.router.middleware_stack = Lean(app.router.middleware_stack, app.state.routes)
     # From the inside out: the last one added is the first to see a request.
     demanding = Demanding(app.state.routes)
     app.add_middleware(Bounds, settings=settings, demanding=demanding)

@@ -28,11 +28,16 @@ async def _caller(
     request: Request,
     presented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
+    return await caller_of(request, presented and presented.credentials)
+
+
+async def caller_of(request: Request, presented: str | None) -> Caller:
+    """Who presents a credential. Raises ApiProblem."""
     limits: Limits = request.app.state.limits
     caller = None
     if presented:
-        limits.before(request.scope, presented.credentials)
-        caller = await _known(request, presented.credentials)
+        limits.before(request.scope, presented)
+        caller = await _known(request, presented)
         if caller is None:
             limits.failed(request.scope)
     if caller is None or presented is None:
@@ -43,7 +48,7 @@ async def _caller(
         )
     # For the log: the kind of caller, and not who.
     request.scope["actor_kind"] = caller.actor.partition("/")[0]
-    limits.spend(request.scope, presented.credentials, caller.digest)
+    limits.spend(request.scope, presented, caller.digest)
     return caller
 
 

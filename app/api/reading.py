@@ -33,6 +33,9 @@ T = TypeVar("T")
 _ETAG = r'(W/)?"?([0-9]{1,9})(\.[0-9a-f]{16})?"?'
 _KEY = r'"?[!#-~]([ !#-~]{0,253}[!#-~])?"?'
 
+IF_MATCH = re.compile(rf"^(?=.{{0,100}}$)(\*|{_ETAG})$")
+IDEMPOTENCY_KEY = re.compile(f"^(?=.{{0,257}}$){_KEY}$")
+
 IfMatch = Annotated[
     str | None,
     Header(

@@ -189,21 +189,33 @@ def writes(scope: Scope) -> Any:
         idempotency_key: IdempotencyKey = None,
         if_match: IfMatch = None,
     ) -> Write:
-        permit(caller, scope, organization_id)
-        return Write(
-            request.app.state.ledgers,
-            organization_id,
-            caller,
-            scope,
-            await meta_of(request, caller),
-            _once(request, caller, idempotency_key, await request.body()),
-            expected_version(if_match),
-            if_match is not None,
-            request.method == "POST" and caller.is_integration,
-        )
+        return await write_of(request, organization_id, caller, scope, idempotency_key, if_match)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
+
+
+async def write_of(
+    request: Request,
+    organization_id: UUID,
+    caller: Caller,
+    scope: Scope,
+    idempotency_key: str | None,
+    if_match: str | None,
+) -> Write:
+    """What a request may write with, whose headers are valid. Raises ApiProblem, NotFound."""
+    permit(caller, scope, organization_id)
+    return Write(
+        request.app.state.ledgers,
+        organization_id,
+        caller,
+        scope,
+        await meta_of(request, caller),
+        _once(request, caller, idempotency_key, await request.body()),
+        expected_version(if_match),
+        if_match is not None,
+        request.method == "POST" and caller.is_integration,
+    )
 
 
 async def _founding(

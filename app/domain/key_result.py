@@ -18,6 +18,7 @@ from pydantic import Field, WithJsonSchema
 from app.domain.deployment import (
     AnyScoring,
 )
+from app.domain.growing import Growing
 from app.domain.measures import (
     Measure,
     Milestone,
@@ -262,7 +263,7 @@ class KeyResult:
     cycle_id: UUID
     terms: KeyResultTerms
     removed: bool = False
-    check_ins: Mapping[UUID, CheckIn] = field(default_factory=dict)
+    check_ins: Growing[UUID, CheckIn] = field(default_factory=Growing)
     last: Mapping[Aspect, CheckIn] = field(default_factory=dict)
     committed_terms: KeyResultTerms | None = None
     score: Decimal | None = None
@@ -302,7 +303,7 @@ class KeyResult:
         """After a check-in was told for the first time."""
         return replace(
             self,
-            check_ins={**self.check_ins, told.check_in_id: told},
+            check_ins=self.check_ins.with_one(told.check_in_id, told),
             last={**self.last, **dict.fromkeys(self.last_word(told), told)},
         )
 
@@ -328,7 +329,7 @@ class KeyResult:
             saying.sort(key=lambda one: one.occurred_at)
             if saying:
                 last[aspect] = saying[-1]
-        return replace(self, check_ins=check_ins, last=last)
+        return replace(self, check_ins=Growing(check_ins), last=last)
 
     def _counts(self, one: CheckIn, aspect: Aspect) -> bool:
         value = one.terms.value

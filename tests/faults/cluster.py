@@ -105,6 +105,21 @@ class Postgres:
             conn.terminate()
         raise AssertionError("no backend was at work")
 
+    async def until_committed(self) -> None:
+        """Until a commit of the application has just ended."""
+        conn = await asyncpg.connect(self.url("postgres"), timeout=10)
+        try:
+            for _ in range(10_000):
+                if await conn.fetchval(
+                    "SELECT bool_or(clock_timestamp() - state_change < '5 ms') "
+                    "FROM pg_stat_activity WHERE application_name = 'okr-ledger' "
+                    "AND state = 'idle' AND query ILIKE 'commit%'"
+                ):
+                    return
+        finally:
+            conn.terminate()
+        raise AssertionError("no commit ended")
+
     def stop(self) -> None:
         if self._postmaster is not None and self._postmaster.poll() is None:
             self._postmaster.send_signal(signal.SIGINT)

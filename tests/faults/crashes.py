@@ -14,7 +14,7 @@ from tests.faults.load import Ledger, Load, Unexpected, made_ledger
 from tests.faults.outcome import Outcome, Step, demand
 from tests.faults.sizes import Sizes
 
-VICTIMS = ("server", "backend", "postmaster")
+VICTIMS = ("server", "backend", "postmaster", "server between commits")
 _LEDGERS, _STREAMS, _WRITERS, _READERS = 3, 3, 12, 2
 _HEALED_SECONDS = 60
 
@@ -23,7 +23,8 @@ async def kills(place: Place, sizes: Sizes, seed: int, step: Step) -> Outcome:
     """Rounds of load, one kill, recovery, audit, and a retry of all that was not acknowledged.
 
     Each round has one victim, in turn: a server process, a Postgres backend that serves one (then
-    Postgres restarts them all), the postmaster (then the next one recovers from the log).
+    Postgres restarts them all), the postmaster (then the next one recovers from the log), and a
+    server process at the moment when a commit has ended, of which nobody may have been told yet.
     """
     what = "kill -9 of server, Postgres backend and postmaster in turn, under load"
     outcome = Outcome("1, 4, 10: nothing acknowledged is lost", what, seed)
@@ -50,8 +51,10 @@ async def _round(place: Place, load: Load, victim: str, sizes: Sizes, rng: rando
     async with load.running(writers=_WRITERS, readers=_READERS):
         await load.until(before, _HEALED_SECONDS)
         await asyncio.sleep(rng.random() * 0.02)
-        if victim == "server":
+        if victim.startswith("server"):
             server = rng.choice(place.servers)
+            if victim == "server between commits":
+                await place.postgres.until_committed()
             server.kill()
             await load.until(sizes.acknowledged_a_round - before, _HEALED_SECONDS)
             await server.start()

@@ -51,9 +51,9 @@ class Sizes:
 
 
 CI = Sizes(
-    kill_rounds=6,
+    kill_rounds=8,
     acknowledged_a_round=60,
-    rounds_an_epoch=6,
+    rounds_an_epoch=8,
     failures_an_operation=1,
     list_rounds=1,
     list_appends=400,

@@ -44,8 +44,7 @@ from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.errors import Refusal
 from app.domain.key_result import CheckInTerms
-from app.projections.check_ins import CheckInRow
-from app.queries.check_ins import CheckInView, check_in_view
+from app.queries.check_ins import CheckInView, check_in_row, check_in_view
 from app.transactions import Work, work_at_hand
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["check-ins"])
@@ -177,8 +176,8 @@ async def _decide(
 
 
 async def _views(unit: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, CheckInView]:
-    rows = await (await unit.rows()).select(CheckInRow, {"check_in_id": ids}) if ids else []
-    return {row.check_in_id: check_in_view(row) for row in rows}
+    rows = await unit.rows()
+    return {id: check_in_view(await check_in_row(rows, id)) for id in ids}
 
 
 def _result(made: CheckInView | None, problem: Mapping[str, Any], line: int | None = None) -> bytes:
