@@ -28,7 +28,7 @@ async def _caller(
     request: Request,
     presented: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
-    return await caller_of(request, presented and presented.credentials)
+    return await caller_of(request, presented.credentials if presented else None)
 
 
 async def caller_of(request: Request, presented: str | None) -> Caller:

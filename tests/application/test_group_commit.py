@@ -49,8 +49,10 @@ def _meta() -> Meta:
     return Meta("operator/test", "test", uuid7())
 
 
-def _write(ledgers: Ledgers, org_id: UUID, job: Job, **options: Once) -> asyncio.Task[Answer]:
-    return asyncio.create_task(ledgers.write(org_id, _meta(), job, **options))
+def _write(
+    ledgers: Ledgers, org_id: UUID, job: Job, once: Once | None = None
+) -> asyncio.Task[Answer]:
+    return asyncio.create_task(ledgers.write(org_id, _meta(), job, once=once))
 
 
 async def _settled(*tasks: asyncio.Task[Answer]) -> list[Answer | BaseException]:
