@@ -46,7 +46,10 @@ class Lane:
 
     async def enter(self) -> None:
         """Take a place. Raises Overloaded."""
-        if self._free.locked() and self.waiting >= self.most_waiting:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        if self.waiting >= self.most_waiting:
             self.refused += 1
             raise Overloaded
         self.waiting += 1
@@ -190,26 +193,28 @@ class Admission:
         self, receive: Receive, deadline: asyncio.Timeout, place: _Place
     ) -> Message:
         """A part of the body. Whoever takes long to send it keeps nobody from work meanwhile."""
-        coming = asyncio.ensure_future(receive())
-        try:
-            done, _ = await asyncio.wait({coming}, timeout=_BODY_AT_ONCE_SECONDS)
-            if done:
-                return coming.result()
-            ends = deadline.when()
+        loop, ends = asyncio.get_running_loop(), deadline.when()
+        is_slow, began = False, loop.time()
+
+        def step_aside() -> None:
+            nonlocal is_slow
+            is_slow = True
             deadline.reschedule(None)
             place.give_back()
-            began = asyncio.get_running_loop().time()
-            message = await coming
+
+        slow = loop.call_later(_BODY_AT_ONCE_SECONDS, step_aside)
+        try:
+            message = await receive()
+        finally:
+            slow.cancel()
+        if is_slow:
             try:
                 await place.take()
             except Overloaded:
                 # The one kind of error that goes through whoever reads the body.
                 raise HTTPException(503, _TOLD, {"Retry-After": str(RETRY_SECONDS)}) from None
-            now = asyncio.get_running_loop().time()
-            deadline.reschedule(None if ends is None else ends + now - began)
-            return message
-        finally:
-            coming.cancel()
+            deadline.reschedule(None if ends is None else ends + loop.time() - began)
+        return message
 
 
 def _asks_for_much(scope: Scope) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
+
+_ANY_ID = "00000000-0000-0000-0000-000000000000"
+_ID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,9 +53,16 @@ class Demanding:
             for route in routes
             if (stated := getattr(getattr(route, "endpoint", None), "demands", None))
         ]
+        # Ids make no difference, so that what was found once holds for all requests of its kind.
+        self._found = lru_cache(maxsize=1024)(self._find)
 
     def of(self, scope: Scope) -> Demands:
+        path = _ID.sub(_ANY_ID, scope["path"])
+        return self._found(scope["method"], path, scope.get("root_path", ""))
+
+    def _find(self, method: str, path: str, root_path: str) -> Demands:
+        asked = {"type": "http", "method": method, "path": path, "root_path": root_path}
         for route, stated in self._stated:
-            if route.matches(scope)[0] is Match.FULL:
+            if route.matches(asked)[0] is Match.FULL:
                 return stated
         return ORDINARY

@@ -66,9 +66,11 @@ class Envelope:
     def __init__(self, app: ASGIApp, watch: Watch, hsts_seconds: int = 0) -> None:
         self.app = app
         self._watch = watch
-        self._headers = dict(_SECURITY)
+        kept = dict(_SECURITY)
         if hsts_seconds:
-            self._headers["Strict-Transport-Security"] = f"max-age={hsts_seconds}"
+            kept["Strict-Transport-Security"] = f"max-age={hsts_seconds}"
+        self._headers = _raw(kept)
+        self._headers_of_data = _raw({**kept, "Content-Security-Policy": _NOTHING})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,17 +91,19 @@ class Envelope:
             nonlocal status, held
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Correlation-Id"] = str(correlation_id)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                for name, value in scope.get("rate_limit", {}).items():
-                    headers[name] = value
-                if headers.get("content-type", "").startswith("text/html"):
+                own = dict(message.get("headers", ()))
+                is_page = own.get(b"content-type", b"").startswith(b"text/html")
+                said = {"X-Correlation-Id": str(correlation_id), **scope.get("rate_limit", {})}
+                kept = self._headers if is_page else self._headers_of_data
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *_raw(said),
+                    *(header for header in kept if header[0] not in own),
+                ]
+                if is_page:
                     # Its policy names the scripts that are in it.
                     held = message
                     return
-                headers.setdefault("Content-Security-Policy", _NOTHING)
             elif held is not None:
                 start, held = held, None
                 policy = _page_policy(message.get("body", b""))
@@ -131,6 +135,10 @@ class Envelope:
                     }
                 },
             )
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _uuid(text: object) -> UUID | None:
@@ -276,7 +284,8 @@ class Bounds:
             if whole:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), ends - time.monotonic())
+                async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                    message = await receive()
             except TimeoutError as slow:
                 # The one kind of error that goes through whoever reads the body.
                 raise HTTPException(

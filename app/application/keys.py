@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import hashlib
 import re
 import secrets
@@ -27,8 +29,11 @@ from app.transactions import transaction
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(r"okr_([a-z]{2,10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
 # Revocation takes effect within a second: nothing is believed for longer.
-_BELIEVED_SECONDS = 0.5
+_BELIEVED_SECONDS = 0.9
+_RENEWED_SECONDS = 0.4
+"""A key that is used after so long is looked up anew, while it is believed still."""
 _BELIEVED_MAX = 10_000
+_LOOK_UP_SECONDS = 10.0
 
 
 def _base62(number: int, width: int) -> str:
@@ -93,6 +98,7 @@ class Keys:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
         self._believed: dict[bytes, tuple[float, Caller | None]] = {}
+        self._asked: dict[bytes, asyncio.Task[Caller | None]] = {}
 
     async def caller(self, key: str, *, afresh: bool = False) -> Caller | None:
         """Whose key this is; None when it is unknown, expired or revoked.
@@ -102,16 +108,42 @@ class Keys:
         digested = digest(key)
         if digested is None:
             return None
-        now = time.monotonic()
-        believed = self._believed.get(digested)
-        if afresh or believed is None or believed[0] < now:
-            if len(self._believed) >= _BELIEVED_MAX:
-                self._believed.clear()
-            believed = (now + _BELIEVED_SECONDS, await self._look_up(digested))
-            self._believed[digested] = believed
-        caller = believed[1]
+        caller = await (self._look_up(digested) if afresh else self._found(digested))
         if caller and caller.expires_at and caller.expires_at <= datetime.now(UTC):
             return None
+        return caller
+
+    async def _found(self, digested: bytes) -> Caller | None:
+        asked_at, caller = self._believed.get(digested, (float("-inf"), None))
+        age = time.monotonic() - asked_at
+        if age >= _BELIEVED_SECONDS:
+            # Whoever waits for it may go; the others wait on.
+            return await asyncio.shield(self._ask(digested))
+        if age >= _RENEWED_SECONDS:
+            self._ask(digested)
+        return caller
+
+    def _ask(self, digested: bytes) -> asyncio.Task[Caller | None]:
+        """The one look-up of a key that is under way."""
+        task = self._asked.get(digested)
+        if task is None:
+            # It is nobody's request: not the first one's, either.
+            context = contextvars.Context()
+            task = asyncio.get_running_loop().create_task(self._keep(digested), context=context)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._asked[digested] = task
+        return task
+
+    async def _keep(self, digested: bytes) -> Caller | None:
+        asked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(_LOOK_UP_SECONDS):
+                caller = await self._look_up(digested)
+        finally:
+            del self._asked[digested]
+        if len(self._believed) >= _BELIEVED_MAX:
+            self._believed.clear()
+        self._believed[digested] = asked_at, caller
         return caller
 
     async def bearer(self, identity: Identity, org_id: UUID | None) -> Caller:
