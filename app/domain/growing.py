@@ -14,7 +14,8 @@ class Growing(Mapping[K, V], Generic[K, V]):
     """Never changes: `with_one` answers with another, in the order in which entries were added.
 
     All that came of one another share their entries, of which each shows the first so many. Only
-    who goes on from one that is not the latest makes a copy.
+    who goes on otherwise from one that is not the latest makes a copy: to decide and then to evolve
+    goes the same way twice.
     """
 
     __slots__ = ("_entries", "_size")
@@ -26,12 +27,12 @@ class Growing(Mapping[K, V], Generic[K, V]):
 
     def with_one(self, key: K, value: V) -> Growing[K, V]:
         """With a new entry; the key is not there yet."""
-        entries = self._entries
-        if len(entries) != self._size:
+        entries, new = self._entries, (self._size, value)
+        if len(entries) != self._size and entries.get(key) != new:
             entries = dict(islice(entries.items(), self._size))
         grown: Growing[K, V] = Growing()
         grown._entries, grown._size = entries, self._size + 1
-        entries[key] = self._size, value
+        entries.setdefault(key, new)
         return grown
 
     def __getitem__(self, key: K) -> V:

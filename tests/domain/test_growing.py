@@ -33,3 +33,13 @@ def test_entries_stay_in_the_order_in_which_they_were_added() -> None:
         grown = grown.with_one(n, n)
     assert list(grown) == [5, 3, 9, 1]
     assert grown == {5: 5, 3: 3, 9: 9, 1: 1}
+
+
+def test_who_goes_the_same_way_twice_shares_it() -> None:
+    one: Growing[str, int] = Growing({"a": 1})
+    decided, evolved = one.with_one("b", 2), one.with_one("b", 2)
+    later = decided.with_one("c", 3)
+    assert evolved == decided == {"a": 1, "b": 2}
+    assert later == {"a": 1, "b": 2, "c": 3}
+    assert one.with_one("b", 2) == decided
+    assert one.with_one("c", 3) == {"a": 1, "c": 3}
