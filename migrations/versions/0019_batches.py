@@ -4,8 +4,8 @@ from alembic import op
 
 from migrations.support import ORGANIZATIONS, run
 
-revision = "0020"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 # Of ledgers that are there, the next event makes it known.
 HEADS = "ALTER TABLE ledgers ADD COLUMN head_event_id UUID;"
