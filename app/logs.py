@@ -23,7 +23,7 @@ Style = Literal["json", "text"]
 _MOST_FRAMES = 30
 # Nothing should bring a key, a token or an address here. If something does, it stops here.
 _SECRET = re.compile(
-    r"okr_[a-z]{2,10}_[0-9A-Za-z]{6,}|eyJ[\w-]+\.[\w-]*\.?[\w-]*|[Bb]earer\s+[^\s\"\\]+"
+    r"okr_[a-z]{2,10}_[0-9A-Za-z]{6,}|whsec_[0-9A-Za-z+/=]+|eyJ[\w-]+\.[\w-]*\.?[\w-]*|[Bb]earer\s+[^\s\"\\]+"
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"
 )
 

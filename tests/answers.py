@@ -28,6 +28,9 @@ _BYTES = 1_500
 """An example that is longer than this hides more than it shows."""
 _LOCK = Path(tempfile.gettempdir()) / "okr-examples.lock"
 _SECRET = re.compile(r"okr_[a-z]+_[0-9A-Za-z]+")
+_SIGNING = re.compile(r"whsec_[0-9A-Za-z+/=]+")
+_SIGNING_SHOWN = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+"""That of the Standard Webhooks specification."""
 
 
 def schemas(document: Json) -> dict[str, Json]:
@@ -83,6 +86,7 @@ class Answers:
                 fits = Draft202012Validator(schema).is_valid
                 if name in self.kept and (name not in found or not fits(found[name])):
                     shown = _SECRET.sub("okr_live_...", self.kept[name].decode())
+                    shown = _SIGNING.sub(_SIGNING_SHOWN, shown)
                     if fits(json.loads(shown)):
                         found[name] = json.loads(shown)
             kept = {name: found[name] for name in sorted(found.keys() & wanted.keys())}

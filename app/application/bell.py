@@ -51,7 +51,9 @@ class Ear:
     async def wait(self, seconds: float) -> bool:
         """Until it is woken (True), or so many seconds are over."""
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            # Not `wait_for`, which in Python 3.11 may take a cancellation for an answer.
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         except TimeoutError:
             return False
         self._woken.clear()
@@ -126,7 +128,8 @@ class Bell:
                 await self._look(conn)
                 self.is_down = self._is_told = False
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS if self._ears else None)
+                    async with asyncio.timeout(POLL_SECONDS if self._ears else None):
+                        await self._woken.wait()
                 await asyncio.sleep(_GATHER_SECONDS)
         finally:
             conn.terminate()

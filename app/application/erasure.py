@@ -32,5 +32,9 @@ async def erase(
         unit.org_id,
         person_id,
     )
+    # What receivers of webhooks answered may repeat what they were sent.
+    await unit.conn.execute(
+        "UPDATE webhook_attempts SET answer = NULL WHERE org_id = $1", unit.org_id
+    )
     await texts.destroy(unit.conn, unit.org_id, f"person/{person_id}")
     await replay.rebuild(unit.conn, unit.org_id)

@@ -35,6 +35,8 @@ PLACES_FOR_FAILING = PLACES // 2
 """Of these, those to webhooks whose last attempt failed: the rest is for those that work."""
 POLL_SECONDS = 1.0
 """Between two looks for what is due, and for what other processes have written."""
+_GATHER_SECONDS = 0.05
+"""What is recorded within this time is looked for in one go."""
 _GOING_SECONDS = 1.0
 """For what is under way when the process is told to go. The rest is sent again by another."""
 _TIDY_SECONDS = 60.0
@@ -97,6 +99,7 @@ class Sender:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._woken.wait()
+                        await asyncio.sleep(_GATHER_SECONDS)
 
     def _report(self, error: Exception) -> None:
         """Once for each outage."""
