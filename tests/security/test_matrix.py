@@ -13,15 +13,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
 from uuid_utils.compat import uuid7
 
+from app.application.idempotency import Answer, Once
 from app.application.ledgers import Ledgers
+from app.application.unit_of_work import UnitOfWork
 from app.config import Settings
 from app.domain.access import SCOPES_OF, Role, Scope
+from app.events.envelope import Meta
 from app.events.store import Connection
 from app.main import create_app
 from tests.api.programme import (
@@ -210,6 +214,18 @@ class _House:
 
 class _Unkept(Ledgers):
     """Every transaction runs to its end, and is rolled back: each request meets the same stage."""
+
+    async def write(
+        self,
+        org_id: UUID,
+        meta: Meta,
+        work: Callable[[UnitOfWork], Awaitable[Answer]],
+        *,
+        once: Once | None = None,
+        founding: bool = False,
+    ) -> Answer:
+        # What is shared with others is not to be rolled back for one.
+        return await self._write_alone(org_id, meta, work, once, founding=founding)
 
     async def _committed(
         self, transaction: Callable[[Connection], Awaitable[T]], *, dry: bool = False

@@ -468,17 +468,23 @@ def _sending(body: bytes, status: int = 200, **headers: str) -> Callable[[Any], 
 
 
 class TestApi7ServerSideRequestForgery:
-    """The provider's keys are the only thing that is fetched, from where the settings say."""
+    """The provider's keys come from where the settings say; a webhook's address is held to what
+    tests/webhooks/test_targets.py says of it."""
 
-    def test_no_request_takes_an_address_that_is_fetched(self, app: FastAPI) -> None:
+    def test_of_all_that_is_sent_only_a_webhook_has_an_address(self, app: FastAPI) -> None:
         named = {
-            name
-            for schema in _schemas(app).values()
+            f"{of}.{name}"
+            for of, schema in _schemas(app).items()
             for name, part in schema.get("properties", {}).items()
             if part.get("format") in ("uri", "url", "iri") or "url" in name or "uri" in name
         }
-        # A webhook's address would belong here, with the tests of what it may be.
-        assert named == set()
+        of_webhooks = (
+            "RegisterWebhookBody",
+            "ChangeWebhookBody",
+            "WebhookView",
+            "SignedWebhookView",
+        )
+        assert named == {f"{of}.url" for of in of_webhooks}
 
     async def test_a_redirect_is_not_followed(self) -> None:
         with _answering(_sending(_GOOD)) as inside:
