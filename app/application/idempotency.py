@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from app.events.store import Connection
 
 KEPT_FOR = timedelta(hours=48)
@@ -97,17 +99,19 @@ async def find_all(conn: Connection, asked: Sequence[tuple[UUID, Once]]) -> list
 _KEEP = """
 WITH forgotten AS (
     DELETE FROM idempotency_keys AS kept
-    USING unnest($10::uuid[]) AS of (org_id), LATERAL (
+    USING unnest($2::uuid[]) AS of (org_id), LATERAL (
         SELECT credential, route, key FROM idempotency_keys
-        WHERE org_id = of.org_id AND created_at < $11 ORDER BY created_at LIMIT $12
+        WHERE org_id = of.org_id AND created_at < $3 ORDER BY created_at LIMIT $4
     ) AS old
     WHERE kept.org_id = of.org_id AND kept.credential = old.credential
         AND kept.route = old.route AND kept.key = old.key
 )
 INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers, body,
     created_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int[],
-    $7::jsonb[], $8::bytea[], $9::timestamptz[])
+SELECT org_id, credential, route, key, decode(fingerprint, 'hex'), status, headers,
+    convert_to(body, 'UTF8'), created_at
+FROM json_to_recordset($1::text::json) AS stated (org_id uuid, credential text, route text,
+    key text, fingerprint text, status int, headers jsonb, body text, created_at timestamptz)
 """
 _FORGOTTEN_EACH = 10
 
@@ -126,17 +130,23 @@ async def keep(conn: Connection, given: Sequence[Given]) -> None:
     """Keep answers for `KEPT_FOR`, in the transaction of what they tell of."""
     if not given:
         return
+    stated = [
+        {
+            "org_id": one.org_id,
+            "credential": one.once.credential,
+            "route": one.once.route,
+            "key": one.once.key,
+            "fingerprint": one.once.fingerprint.hex(),
+            "status": one.answer.status,
+            "headers": one.answer.headers,
+            "body": one.answer.body.decode(),
+            "created_at": one.at,
+        }
+        for one in given
+    ]
     await conn.execute(
         _KEEP,
-        [one.org_id for one in given],
-        [one.once.credential for one in given],
-        [one.once.route for one in given],
-        [one.once.key for one in given],
-        [one.once.fingerprint for one in given],
-        [one.answer.status for one in given],
-        [one.answer.headers for one in given],
-        [one.answer.body for one in given],
-        [one.at for one in given],
+        to_json(stated).decode(),
         list({one.org_id for one in given}),
         min(one.at for one in given) - KEPT_FOR,
         _FORGOTTEN_EACH * len(given),
