@@ -51,5 +51,5 @@ class RedeliverBody(Body):
     """From where on: the later of the two that are stated, and not before the log begins."""
 
     model_config = example(since="2026-02-15T12:00:00Z")
-    after: int = Field(default=0, ge=0, le=2**62, description="A ledger position.")
+    after: int = Field(default=0, ge=0, le=10**15, description="A ledger position.")
     since: Moment | None = None
