@@ -9,7 +9,14 @@ from app.events.store import Connection
 from tests.faults.cluster import Place
 
 SWITCH = "commit_faults"
-_TABLES = ("events", "directory", "credentials", "idempotency_keys")
+_TABLES = (
+    "events",
+    "directory",
+    "credentials",
+    "idempotency_keys",
+    "webhook_secrets",
+    "webhook_deliveries",
+)
 
 # SECURITY DEFINER: the application's role must not be able to see the switch.
 _INSTALL = f"""
