@@ -128,14 +128,16 @@ async def _lease(conn: Connection, cursor: Cursor, room: int) -> list[asyncpg.Re
     """Take on what is due, what was due first before the rest, and note that it is begun."""
     if room <= 0:
         return []
+    # Materialized: a plan may run a subquery more than once, and take more than its limit.
     due = await conn.fetch(
-        "UPDATE webhook_deliveries SET attempts = attempts + 1, "
-        "leased_until = clock_timestamp() + $4::interval "
-        "WHERE org_id = $1 AND delivery_id IN (SELECT delivery_id FROM webhook_deliveries "
+        "WITH taken AS MATERIALIZED (SELECT delivery_id FROM webhook_deliveries "
         "WHERE org_id = $1 AND webhook_id = $2 AND due_at <= clock_timestamp() "
         "AND (leased_until IS NULL OR leased_until <= clock_timestamp()) "
         "ORDER BY due_at, number LIMIT $3 FOR UPDATE SKIP LOCKED) "
-        "RETURNING delivery_id, event_id, position, attempts, tries, made_at, number",
+        "UPDATE webhook_deliveries AS d SET attempts = attempts + 1, "
+        "leased_until = clock_timestamp() + $4::interval "
+        "FROM taken WHERE d.org_id = $1 AND d.delivery_id = taken.delivery_id "
+        "RETURNING d.delivery_id, event_id, position, attempts, tries, made_at, number",
         cursor.org_id,
         cursor.webhook_id,
         room,
