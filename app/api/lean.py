@@ -50,8 +50,7 @@ class Lean:
             await self.app(scope, receive, send)
             return
         messages = await _received(receive)
-        body = b"".join(message.get("body", b"") for message in messages)
-        stated = _stated(body)
+        stated = _stated(messages)
         again = _again(messages, receive)
         if stated is None:
             await self.app(scope, again, send)
@@ -117,9 +116,13 @@ def _again(messages: list[Message], receive: Receive) -> Receive:
     return receiving
 
 
-def _stated(body: bytes) -> CheckInBody | None:
-    """A check-in, read as any body is; None where it is not valid."""
+def _stated(messages: list[Message]) -> CheckInBody | None:
+    """A check-in, read as any body is; None where it is not valid, or did not come to its end."""
+    if messages[-1]["type"] != "http.request":
+        return None
     try:
-        return CheckInBody.model_validate(json.loads(body))
+        return CheckInBody.model_validate(
+            json.loads(b"".join(m.get("body", b"") for m in messages))
+        )
     except (ValidationError, ValueError, RecursionError):
         return None

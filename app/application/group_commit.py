@@ -16,7 +16,15 @@ from uuid import UUID
 
 import asyncpg
 
-from app.application.idempotency import Answer, Given, KeyInFlight, Once, find_all, keep
+from app.application.idempotency import (
+    Answer,
+    Given,
+    KeyInFlight,
+    Once,
+    commit_safely,
+    find_all,
+    keep,
+)
 from app.application.unit_of_work import OpenLedger, UnitOfWork, flush_all
 from app.domain.errors import NotFound
 from app.events import store
@@ -258,9 +266,7 @@ class GroupCommit:
                 await flush_all(list(ledgers.values()))
                 await keep(conn, done.given)
                 if done.has_replayed:
-                    # Where its own commit was cut short as it waited for a standby, it is here
-                    # only. A commit that has something to say waits for all that came before it.
-                    await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
+                    await commit_safely(conn)
         for ledger in ledgers.values():
             self._committed(ledger)
         if held:
@@ -331,8 +337,7 @@ async def _outcome(wish: Wish, ledger: OpenLedger, done: _Done) -> Answer | Exce
             raise
         return refused
     unit.settle()
-    headers = {"Ledger-Position": str(unit.position), **made.headers}
-    answer = Answer(made.status, made.body, headers)
+    answer = made.led_to(unit.position)
     if wish.once is not None:
         done.given.append(Given(wish.org_id, wish.once, answer, unit.at))
     return answer

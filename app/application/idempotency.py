@@ -23,6 +23,11 @@ class Answer:
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
 
+    def led_to(self, position: int) -> Answer:
+        """The answer, with the position that the ledger came to by it."""
+        headers = {"Ledger-Position": str(position), **self.headers}
+        return Answer(self.status, self.body, headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Once:
@@ -93,6 +98,15 @@ async def find_all(conn: Connection, asked: Sequence[tuple[UUID, Once]]) -> list
         answer = Answer(row["status"], row["body"], row["headers"])
         found[row["n"] - 1] = Kept(answer, row["fingerprint"])
     return found
+
+
+async def commit_safely(conn: Connection) -> None:
+    """Have the commit of a transaction that only gives answers again wait for a standby, too.
+
+    Where an answer's own commit was cut short as it waited for one, it is here only. A commit that
+    has something to say waits for all that came before it.
+    """
+    await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
 
 
 # A few of the forgotten go with each new one: none pile up, and nobody waits for it.

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from app.application.group_commit import GroupCommit
-from app.application.idempotency import Answer, Given, Once, find, keep
+from app.application.idempotency import Answer, Given, Once, commit_safely, find, keep
 from app.application.keys import Caller
 from app.application.replay import replay, replay_then
 from app.application.states import States
@@ -153,18 +153,11 @@ class Ledgers:
             await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
             if kept:
-                # Where its own commit was cut short as it waited for a standby, it is here only.
-                # A commit that has something to say waits for all that came before it.
-                await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
+                await commit_safely(conn)
                 return kept
             async with self._unit_of_work(conn, org_id, meta, founding=founding) as (ledger, unit):
-                answer = await work(unit)
-            opened = ledger
-            answer = Answer(
-                answer.status,
-                answer.body,
-                {"Ledger-Position": str(unit.position), **answer.headers},
-            )
+                made = await work(unit)
+            opened, answer = ledger, made.led_to(unit.position)
             if once:
                 await store.as_organization(conn, scope)
                 await keep(conn, [Given(scope, once, answer, unit.at)])
