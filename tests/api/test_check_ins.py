@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from tests.api.programme import METRIC, UNKNOWN, Api, Json, pointers
 
@@ -372,3 +374,40 @@ async def test_a_second_delivery_is_recognised_even_after_the_cycle_went_on(api:
 async def test_an_unknown_check_in_is_not_found(api: Api) -> None:
     problem = await api.refused("not-found", "GET", f"/check-ins/{UNKNOWN}")
     assert f"no check-in {UNKNOWN}" in problem["detail"]
+
+
+async def test_a_body_that_was_cut_off_is_no_check_in_though_it_could_be_read(
+    api: Api, app: FastAPI
+) -> None:
+    (key_result,) = await _running(api)
+    path = f"/v1/organizations/{api.org}/key-results/{key_result['id']}/check-ins"
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [
+            (b"authorization", f"Bearer {api.key}".encode()),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"100"),
+        ],
+    }
+    coming = iter(
+        (
+            {"type": "http.request", "body": b'{"value": 150}', "more_body": True},
+            {"type": "http.disconnect"},
+        )
+    )
+
+    async def receive() -> Json:
+        return next(coming, {"type": "http.disconnect"})
+
+    async def send(_: Any) -> None:
+        pass
+
+    before = await api.head()
+    with suppress(Exception):
+        await app(scope, receive, send)
+    assert await api.head() == before
