@@ -129,16 +129,21 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     sizes = CI if small else RELEASE
-    rows, postgres = asyncio.run(_run(sizes, seed, only or list(SCENARIOS)))
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(_markdown(rows, sizes, seed, postgres))
+
+    def write(rows: list[Row], postgres: str) -> None:
+        report.write_text(_markdown(rows, sizes, seed, postgres))
+
+    rows = asyncio.run(_run(sizes, seed, only or list(SCENARIOS), write))
     console.print(f"Written to {report}.")
     if any(row.outcome.violations for row in rows):
         sys.exit(1)
 
 
-async def _run(sizes: Sizes, seed: int, names: list[str]) -> tuple[list[Row], str]:
-    rows = []
+async def _run(
+    sizes: Sizes, seed: int, names: list[str], write: Callable[[list[Row], str], None]
+) -> list[Row]:
+    rows: list[Row] = []
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -152,7 +157,9 @@ async def _run(sizes: Sizes, seed: int, names: list[str]) -> tuple[list[Row], st
                 async with place.owner() as owner:
                     postgres = str(await owner.fetchval("SHOW server_version"))
                 rows.append(await _one(name, place, sizes, seed, progress))
-    return rows, postgres
+            # At once: a run that is ended too early has something to show.
+            write(rows, postgres)
+    return rows
 
 
 async def _one(name: str, place: Place, sizes: Sizes, seed: int, progress: Progress) -> Row:

@@ -16,6 +16,8 @@ from tests.faults.proxy import SetServer
 from tests.webhooks.receiver import Received, Receiver, Reply, receiving
 
 _WRITERS = 2
+_SENDERS = 4
+"""So that some are ready while others begin, which takes a process longer than being killed."""
 _RUNS_SECONDS = 0.6
 """At most, between a sender's first message and its end."""
 _SENT_SECONDS = 120
@@ -27,15 +29,15 @@ _LOOPBACK = {"OKR_WEBHOOK_NETWORKS": "127.0.0.0/8"}
 
 
 async def sender_kills(place: Place, kills: int, seed: int, step: Step) -> Outcome:
-    """Two servers send; now one is killed, now the other, while others write."""
-    what = f"SIGKILL {kills} times to one of two processes that send, {_WRITERS} writers"
+    """Some servers send; the one that was written through last is killed, and so on in turn."""
+    what = f"SIGKILL {kills} times to one of {_SENDERS} processes that send, {_WRITERS} writers"
     outcome = Outcome("webhooks: at least once, signed", what, seed)
     rng = random.Random(seed)
     ledger = await made_ledger(place, 2)
     # Those of the place may not send to loopback, and would be asked for it as well.
     for server in place.servers:
         await asyncio.to_thread(server.stop)
-    senders = [SetServer(place.folder, place.database, **_LOOPBACK) for _ in range(2)]
+    senders = [SetServer(place.folder, place.database, **_LOOPBACK) for _ in range(_SENDERS)]
     here = replace(place, servers=[*senders])
     try:
         await asyncio.gather(*(server.start() for server in senders))
@@ -82,7 +84,14 @@ async def _killed(
 ) -> None:
     """Kill and start senders while check-ins are recorded through the one that lives."""
     is_done = asyncio.Event()
-    living = 0
+    ready: asyncio.Queue[int] = asyncio.Queue()
+    living, *others = range(len(senders))
+    for number in others:
+        ready.put_nowait(number)
+
+    async def begin(number: int) -> None:
+        await senders[number].start()
+        ready.put_nowait(number)
 
     async def write() -> None:
         while not is_done.is_set():
@@ -97,16 +106,15 @@ async def _killed(
     async with asyncio.TaskGroup() as group:
         for _ in range(_WRITERS):
             group.create_task(write())
-        for round_ in range(kills):
+        for _ in range(kills):
             seen = len(receiver.received)
             await receiver.first(seen + 1, _SENT_SECONDS)
             await asyncio.sleep(rng.random() * _RUNS_SECONDS)
-            doomed = senders[(round_ + 1) % 2]
-            living = round_ % 2
+            doomed, living = living, await ready.get()
             # Who writes has let go of it by then; who sends has not.
             await asyncio.sleep(0.3)
-            doomed.kill()
-            await doomed.start()
+            senders[doomed].kill()
+            group.create_task(begin(doomed))
             outcome.rounds += 1
             step()
         is_done.set()
