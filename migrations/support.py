@@ -9,6 +9,9 @@ from alembic import op
 _SETTING = "nullif(current_setting('app.org_id', true), '')"
 ORGANIZATIONS = f"ANY ((SELECT string_to_array({_SETTING}, ',')::uuid[])::uuid[])"
 
+# Keys that a transaction was asked with, by their digests: an array, as text.
+KEY_DIGESTS = "ANY ((SELECT nullif(current_setting('app.key_digest', true), '')::bytea[])::bytea[])"
+
 
 def run(script: str) -> None:
     """Run several statements: the driver takes them one by one."""

@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,6 +21,7 @@ from app.domain.access import Scope
 from app.events import store
 from app.events.store import Connection
 from app.projections.api_keys import ApiKeyRow
+from app.projections.changes import columns
 from app.projections.organizations import OrganizationRow
 from app.projections.people import PersonRow
 from app.projections.rows import PostgresRows, column_list, record
@@ -32,7 +33,10 @@ _SHAPE = re.compile(r"okr_([a-z]{2,10})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
 _BELIEVED_SECONDS = 0.9
 _RENEWED_SECONDS = 0.4
 """A key that is used after so long is looked up anew, while it is believed still."""
+_GATHERED_SECONDS = 0.1
+"""For so long such keys are gathered, to be looked up together: many are in use at once."""
 _BELIEVED_MAX = 10_000
+_TOGETHER_MAX = 1_000
 _LOOK_UP_SECONDS = 10.0
 
 
@@ -98,7 +102,10 @@ class Keys:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
         self._believed: dict[bytes, tuple[float, Caller | None]] = {}
-        self._asked: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._asked: dict[bytes, asyncio.Future[Caller | None]] = {}
+        self._due: set[bytes] = set()
+        """Of those that are asked for, the ones that nobody looks up yet."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def caller(self, key: str, *, afresh: bool = False) -> Caller | None:
         """Whose key this is; None when it is unknown, expired or revoked.
@@ -108,7 +115,11 @@ class Keys:
         digested = digest(key)
         if digested is None:
             return None
-        caller = await (self._look_up(digested) if afresh else self._found(digested))
+        if afresh:
+            async with transaction(self._pool, readonly=True) as conn:
+                caller = (await _look_up(conn, [digested])).get(digested)
+        else:
+            caller = await self._found(digested)
         if caller and caller.expires_at and caller.expires_at <= datetime.now(UTC):
             return None
         return caller
@@ -118,33 +129,61 @@ class Keys:
         age = time.monotonic() - asked_at
         if age >= _BELIEVED_SECONDS:
             # Whoever waits for it may go; the others wait on.
-            return await asyncio.shield(self._ask(digested))
+            return await asyncio.shield(self._ask(digested, within=0))
         if age >= _RENEWED_SECONDS:
-            self._ask(digested)
+            self._ask(digested, within=_GATHERED_SECONDS)
         return caller
 
-    def _ask(self, digested: bytes) -> asyncio.Task[Caller | None]:
-        """The one look-up of a key that is under way."""
-        task = self._asked.get(digested)
-        if task is None:
-            # It is nobody's request: not the first one's, either.
-            context = contextvars.Context()
-            task = asyncio.get_running_loop().create_task(self._keep(digested), context=context)
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._asked[digested] = task
-        return task
+    def _ask(self, digested: bytes, *, within: float) -> asyncio.Future[Caller | None]:
+        """What the one look-up of a key that is under way will tell; it begins so soon."""
+        loop = asyncio.get_running_loop()
+        told = self._asked.get(digested)
+        if told is None:
+            told = self._asked[digested] = loop.create_future()
+            # Nobody may be there to hear of a failure.
+            told.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._due.add(digested)
+            if within and len(self._due) == 1:
+                # It is nobody's request: not the first one's, either.
+                loop.call_later(within, self._begin, context=contextvars.Context())
+        if not within and digested in self._due:
+            contextvars.Context().run(self._begin)
+        return told
 
-    async def _keep(self, digested: bytes) -> Caller | None:
+    def _begin(self) -> None:
+        """Look up all that are due."""
+        due, self._due = list(self._due), set()
+        for first in range(0, len(due), _TOGETHER_MAX):
+            task = asyncio.create_task(self._tell(due[first : first + _TOGETHER_MAX]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self, due: list[bytes]) -> None:
         asked_at = time.monotonic()
+        waiting = {digested: self._asked[digested] for digested in due}
         try:
-            async with asyncio.timeout(_LOOK_UP_SECONDS):
-                caller = await self._look_up(digested)
+            async with (
+                asyncio.timeout(_LOOK_UP_SECONDS),
+                transaction(self._pool, readonly=True) as conn,
+            ):
+                found = await _look_up(conn, due)
+        except BaseException as error:
+            for told in waiting.values():
+                if isinstance(error, Exception):
+                    told.set_exception(error)
+                else:
+                    told.cancel()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if len(self._believed) + len(due) > _BELIEVED_MAX:
+                self._believed.clear()
+            for digested, told in waiting.items():
+                self._believed[digested] = asked_at, found.get(digested)
+                told.set_result(found.get(digested))
         finally:
-            del self._asked[digested]
-        if len(self._believed) >= _BELIEVED_MAX:
-            self._believed.clear()
-        self._believed[digested] = asked_at, caller
-        return caller
+            for digested in due:
+                del self._asked[digested]
 
     async def bearer(self, identity: Identity, org_id: UUID | None) -> Caller:
         """Whoever a token speaks for, in an organisation or, without one, in all that know them."""
@@ -171,42 +210,58 @@ class Keys:
             person_id=person_id,
         )
 
-    async def _look_up(self, digested: bytes) -> Caller | None:
-        async with transaction(self._pool, readonly=True) as conn:
-            await hold_key(conn, digested)
-            operator = await conn.fetchval(
-                "SELECT operator_id FROM operators WHERE digest = $1", digested
-            )
-            if operator is not None:
-                name = f"operator/{operator}"
-                return Caller(name, name, frozenset(Scope), None, digested)
-            credential = await conn.fetchrow(
-                "SELECT org_id, key_id FROM credentials WHERE digest = $1", digested
-            )
-            if credential is None:
-                return None
-            org_id, key_id = credential["org_id"], credential["key_id"]
-            await store.as_organization(conn, org_id)
-            row = await PostgresRows(conn, org_id).get(ApiKeyRow, key_id)
-            if row is None or row.revoked_at is not None:
-                return None
-            if row.person_id is not None and not await _is_there(conn, org_id, row.person_id):
-                return None
-            actor = f"person/{row.person_id}" if row.person_id else f"key/{key_id}"
-            scopes = frozenset(Scope(scope) for scope in row.scopes)
-            teams = None if row.teams is None else tuple(UUID(id) for id in row.teams)
-            return Caller(
-                actor=actor,
-                credential=f"key/{key_id}",
-                scopes=scopes,
-                orgs=frozenset({org_id}),
-                digest=digested,
-                expires_at=row.expires_at,
-                person_id=row.person_id,
-                teams=teams,
-                key_results=None if row.key_results is None else _ids(row.key_results),
-                sources=None if row.sources is None else frozenset(row.sources),
-            )
+
+async def _look_up(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, Caller]:
+    """Whose keys these are, of those that are known and were not revoked."""
+    await hold_key(conn, *digests)
+    operators = await conn.fetch(
+        "SELECT digest, operator_id FROM operators WHERE digest = ANY($1)", digests
+    )
+    found = {row["digest"]: _operator(row["operator_id"], row["digest"]) for row in operators}
+    credentials = await conn.fetch(
+        "SELECT digest, org_id, key_id FROM credentials WHERE digest = ANY($1)", digests
+    )
+    held = {(row["org_id"], row["key_id"]): row["digest"] for row in credentials}
+    if not held:
+        return found
+    await store.as_organization(conn, *{org_id for org_id, _ in held})
+    # A key that stands for a person is theirs for as long as they are there.
+    rows = await conn.fetch(
+        f"SELECT {_KEY_COLUMNS} FROM api_keys AS k "  # noqa: S608 (names from code)
+        "JOIN unnest($1::uuid[], $2::uuid[]) AS held (org_id, key_id) USING (org_id, key_id) "
+        "LEFT JOIN people AS p ON p.org_id = k.org_id AND p.person_id = k.person_id "
+        "WHERE k.revoked_at IS NULL AND (k.person_id IS NULL OR p.active)",
+        [org_id for org_id, _ in held],
+        [key_id for _, key_id in held],
+    )
+    for row in rows:
+        key = record(ApiKeyRow, row)
+        digested = held[key.org_id, key.key_id]
+        found[digested] = _holder(key, digested)
+    return found
+
+
+_KEY_COLUMNS = ", ".join(f"k.{name}" for name in columns(ApiKeyRow))
+
+
+def _operator(operator_id: UUID, digested: bytes) -> Caller:
+    name = f"operator/{operator_id}"
+    return Caller(name, name, frozenset(Scope), None, digested)
+
+
+def _holder(row: ApiKeyRow, digested: bytes) -> Caller:
+    return Caller(
+        actor=f"person/{row.person_id}" if row.person_id else f"key/{row.key_id}",
+        credential=f"key/{row.key_id}",
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        orgs=frozenset({row.org_id}),
+        digest=digested,
+        expires_at=row.expires_at,
+        person_id=row.person_id,
+        teams=None if row.teams is None else tuple(UUID(id) for id in row.teams),
+        key_results=None if row.key_results is None else _ids(row.key_results),
+        sources=None if row.sources is None else frozenset(row.sources),
+    )
 
 
 def _ids(texts: Iterable[str]) -> frozenset[UUID]:
@@ -235,9 +290,10 @@ async def _is_there(conn: Connection, org_id: UUID, person_id: UUID) -> bool:
     return person is not None and person.active
 
 
-async def hold_key(conn: Connection, digested: bytes) -> None:
-    """Show row-level security the key that this transaction was asked with."""
-    await conn.execute("SELECT set_config('app.key_digest', $1, true)", digested.hex())
+async def hold_key(conn: Connection, *digests: bytes) -> None:
+    """Show row-level security the key that this transaction was asked with, or several."""
+    held = ",".join(f'"\\\\x{digested.hex()}"' for digested in digests)
+    await conn.execute("SELECT set_config('app.key_digest', $1, true)", f"{{{held}}}")
 
 
 async def keep_key(conn: Connection, org_id: UUID, key_id: UUID, key: str) -> None:

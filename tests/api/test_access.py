@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -159,6 +160,41 @@ async def test_a_revoked_key_stops_within_a_second(api: Api) -> None:
     await api.post(f"/api-keys/{key['id']}:revoke")
     assert await _seconds_until_refused(holder) < 1
     assert (await api.get(f"/api-keys/{key['id']}"))["revoked_at"] is not None
+
+
+async def test_keys_in_use_at_once_are_renewed_together_and_told_apart(
+    api: Api, operator_key: str
+) -> None:
+    """For longer than a key is believed; one of them is revoked meanwhile, and no other stops."""
+    other = await Api.found(api.client, operator_key)
+    person = await api.person()
+    holders = [
+        await api.key_for("read"),
+        await api.key_for("read", person_id=person["id"]),
+        await other.key_for("read"),
+    ]
+    operator = api.with_key(operator_key)
+    doomed = await other.key_for("read", "history:read")
+    (revoked,) = [key for key in (await other.get("/api-keys"))["items"] if len(key["scopes"]) == 2]
+
+    async def keep_on(holder: Api) -> set[tuple[int, int]]:
+        end = asyncio.get_running_loop().time() + 2
+        told = set()
+        while asyncio.get_running_loop().time() < end:
+            strange = replace(holder, org=(api if holder.org == other.org else other).org)
+            own, others = [await one.request("GET", "") for one in (holder, strange)]
+            told.add((own.status_code, others.status_code))
+        return told
+
+    async def revoke() -> float:
+        await asyncio.sleep(0.5)
+        await other.post(f"/api-keys/{revoked['id']}:revoke")
+        return await _seconds_until_refused(doomed)
+
+    *told, seconds = await asyncio.gather(*map(keep_on, holders), revoke())
+    assert told == [{(200, 404)}] * 3
+    assert seconds < 1
+    assert (await operator.request("GET", "")).status_code == 200
 
 
 async def test_a_key_stops_with_the_departure_of_its_person(api: Api) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
+from app.application import keys
 from app.config import Settings
 from app.database import APPLICATION_ROLE, Pool, open_pool
 from app.events import store
@@ -335,10 +336,10 @@ async def test_the_application_owns_nothing_and_bypasses_nothing(owner: Connecti
 
 
 async def test_the_keys_of_others_are_not_listed(conn: Connection, tenants: list[UUID]) -> None:
-    """A transaction is shown the one credential whose digest it names."""
+    """A transaction is shown the credentials whose digests it names."""
     await store.as_organization(conn, tenants[1])
     assert await conn.fetch("SELECT * FROM operators") == []
-    await conn.execute("SELECT set_config('app.key_digest', $1, true)", "00" * 32)
+    await keys.hold_key(conn, bytes(32), b"\1" * 32)
     assert await conn.fetch("SELECT * FROM operators") == []
     foreign = await conn.fetch("SELECT * FROM credentials WHERE org_id = $1", tenants[0])
     assert foreign == []
