@@ -22,7 +22,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
-from app import __version__, demo, migrate
+from app import __version__, demo, garbage, migrate
 from app.api.streams import Streams
 from app.application import replay
 from app.application.bundle import NotABundle
@@ -151,6 +151,7 @@ def serve(
             h11_max_incomplete_event_size=settings.max_header_bytes,
             server_header=False,
         )
+        garbage.settled()
         # Whoever connects from here on waits for the server, and is not turned away.
         with suppress(KeyboardInterrupt):
             _Server(config, served.state.streams).run(sockets=[listening])

@@ -26,6 +26,8 @@ _SECRET = re.compile(
     r"okr_[a-z]{2,10}_[0-9A-Za-z]{6,}|whsec_[0-9A-Za-z+/=]+|eyJ[\w-]+\.[\w-]*\.?[\w-]*|[Bb]earer\s+[^\s\"\\]+"
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"
 )
+# One of these is in whatever matches: to look for them takes a hundredth of the time.
+_SIGNS = ("okr_", "whsec_", "eyJ", "earer", "@")
 
 
 def report(log: logging.Logger, said: str, error: BaseException, **facts: Any) -> None:
@@ -104,6 +106,8 @@ def _value(value: Any) -> str:
 
 
 def _redacted(line: str) -> str:
+    if not any(sign in line for sign in _SIGNS):
+        return line
     return _SECRET.sub("[redacted]", line)
 
 
