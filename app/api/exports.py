@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import types
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import IO, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from app.queries.views import Resource
+
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 _IN_MEMORY = 1_000_000
 _PART = 65_536
 # A spreadsheet takes these for the beginning of a formula; OWASP names the last two as well.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_IDS = ("id", "person_id")
 
 
 def is_wanted(accept: str) -> bool:
@@ -40,10 +42,14 @@ def is_wanted(accept: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Where a cell is found. Of a list of things with ids, the cell has the ids."""
+    """Where a cell is found. Of a list of resources or people, the cell has the ids.
+
+    Of a list of texts, or of what has no id, it `is_json`: no character could part them.
+    """
 
     path: tuple[str, ...]
     id: str | None = None
+    is_json: bool = False
 
     @property
     def name(self) -> str:
@@ -53,6 +59,8 @@ class _Column:
         found: Any = item
         for name in self.path:
             found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, list) and self.is_json:
+            return _as_json(found) if found else ""
         if isinstance(found, list):
             return " ".join(_plain(one[self.id] if self.id else one) for one in found)
         return _plain(found)
@@ -64,7 +72,13 @@ def _plain(value: Any) -> str:
         return f"'{value}" if value.startswith(_FORMULA) else value
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return _as_json(value)
     return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @cache
@@ -81,11 +95,24 @@ def _columns(annotation: Any, path: tuple[str, ...]) -> Iterator[_Column]:
             yield from _columns(field.annotation, (*path, name))
     for one in members:
         if get_origin(one) in (list, tuple):
-            inside = next((x for x in _members(get_args(one)[0]) if _is_model(x)), None)
-            ids = inside.model_fields if inside else ()
-            yield _Column(path, next((name for name in _IDS if name in ids), None))
+            inside = list(_members(get_args(one)[0]))
+            id = _id_of(inside)
+            yield _Column(path, id, is_json=id is None and not _are_words(inside))
         elif not models:
             yield _Column(path)
+
+
+def _id_of(inside: list[Any]) -> str | None:
+    """By which of its fields a thing in a list can be asked for."""
+    models = [one for one in inside if _is_model(one)]
+    if any(issubclass(one, Resource) for one in models):
+        return "id"
+    return "person_id" if any("person_id" in one.model_fields for one in models) else None
+
+
+def _are_words(inside: list[Any]) -> bool:
+    """Whether things in a list have no spaces: ids, and words that are defined."""
+    return not any(one is str or get_origin(one) is dict or _is_model(one) for one in inside)
 
 
 def _members(annotation: Any) -> Iterator[Any]:

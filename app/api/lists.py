@@ -1,4 +1,4 @@
-"""Lists: a page at a time, with a token that leads to the next one."""
+"""Lists: a page at a time, with a token that leads to the next one; or whole, as CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 
 from app.api.exports import MEDIA_TYPE as CSV
 from app.api.exports import Sheet, is_wanted
-from app.api.problems import LISTING, ApiProblem
+from app.api.problems import ApiProblem
 from app.api.reading import Read, reads, reads_then
 from app.application.ledgers import Reader
 from app.domain.access import Scope
@@ -179,6 +179,12 @@ class _Source:
             found = {row.position: view for row, view in zip(rows, views, strict=True)}
             yield [(one, found[one.position]) for one in here]
 
+    async def views(self, paging: Paging) -> AsyncGenerator[Sequence[View], None]:
+        """All that follow, some at a time."""
+        async with aclosing(self.following(paging, LARGEST_PAGE)) as batches:
+            async for listed in batches:
+                yield [view for _, view in listed]
+
     async def _in_order(self, after: int, size: int) -> AsyncGenerator[list[_Listed], None]:
         choice = self.choice
         while True:
@@ -204,23 +210,36 @@ class Listing:
 
     read: Read
     paging: Paging
-    exports: bool = False
-    as_csv: bool = False
+    as_csv: bool
 
     async def __call__(
         self,
         fetch: Callable[[Reader, int, int], Awaitable[list[T]]],
         show: Show[T],
         position: Callable[[T], int],
+        *,
+        together: int = LARGEST_PAGE,
     ) -> Response:
-        """`fetch(reader, after, limit)` finds what follows a position, `show` makes views of it."""
-        read, paging = self.read, self.paging
-        async with read.reader() as reader:
+        """`fetch(reader, after, limit)` finds what follows a position, `show` makes views of it.
+
+        For a sheet, `together` rows are fetched at once.
+        """
+        paging = self.paging
+        async with self.read.reader() as reader:
+            if self.as_csv:
+                batches = _batches(reader, fetch, show, position, paging.after, together)
+                return await self.sheet(reader, batches)
             found = await fetch(reader, paging.after, paging.size + 1)
             rows, token = paging.page(found, position)
             views = await show(reader, rows)
-        headers = {} if token is None else {"Link": paging.link(token)}
-        return read.show(Page[Any](items=list(views), next_page_token=token), reader, **headers)
+        return self.page(reader, Page[Any](items=list(views), next_page_token=token))
+
+    def page(self, reader: Reader, page: Page[Any]) -> Response:
+        """A page, with a link to the next one."""
+        headers = {"Vary": "Accept"}
+        if page.next_page_token is not None:
+            headers["Link"] = self.paging.link(page.next_page_token)
+        return self.read.show(page, reader, **headers)
 
     async def rows(
         self,
@@ -246,7 +265,9 @@ class Listing:
             if narrow is not None:
                 more.update(await narrow(reader))
             source = _Source(reader, table, show, {**stated, **more}, choice)
-            return await (self._sheet(source) if self.as_csv else self._page(source))
+            if self.as_csv:
+                return await self.sheet(reader, source.views(self.paging))
+            return await self._page(source)
 
         async with self.read.reader() as reader:
             if is_settled(show):
@@ -262,31 +283,24 @@ class Listing:
                 listed += found
                 if len(listed) > paging.size:
                     break
-        shown, token, headers = listed[: paging.size], None, dict[str, str]()
+        shown, token = listed[: paging.size], None
         if len(listed) > paging.size:
             last = shown[-1][0]
             token = paging.token(last.position, *([last.key] if source.choice.key else []))
-            headers["Link"] = paging.link(token)
-        if self.exports:
-            headers["Vary"] = "Accept"
-        page = Page[Any](items=[view for _, view in shown], next_page_token=token)
-        return self.read.show(page, source.reader, **headers)
+        items = [view for _, view in shown]
+        return self.page(source.reader, Page[Any](items=items, next_page_token=token))
 
-    async def _sheet(self, source: _Source) -> Response:
-        """All that follows, page after page, of whatever is listed here."""
-        route = self.paging.request.scope["route"]
-        sheet = Sheet(route.response_model.model_fields["items"].annotation.__args__[0])
+    async def sheet(
+        self, reader: Reader, batches: AsyncGenerator[Sequence[View], None]
+    ) -> Response:
+        """All that follows, of whatever is listed here."""
+        request = self.paging.request
+        sheet = Sheet(_item_of(request))
         try:
-            async with aclosing(source.following(self.paging, LARGEST_PAGE)) as batches:
-                async for found in batches:
-                    sheet.add(view for _, view in found)
-            name = self.paging.request.url.path.rpartition("/")[2]
-            headers = {
-                "Content-Length": str(sheet.length),
-                "Content-Disposition": f'attachment; filename="{name}.csv"',
-                "Vary": "Accept",
-            }
-            unsent = self.read.send(b"", sheet.etag, source.reader, CSV, **headers)
+            async with aclosing(batches):
+                async for views in batches:
+                    sheet.add(views)
+            unsent = self.read.send(b"", sheet.etag, reader, CSV, **sheet_headers(request, sheet))
         except BaseException:
             sheet.drop()
             raise
@@ -298,6 +312,38 @@ class Listing:
         return StreamingResponse(sheet.parts(), 200, dict(unsent.headers), CSV)
 
 
+async def _batches(
+    reader: Reader,
+    fetch: Callable[[Reader, int, int], Awaitable[list[T]]],
+    show: Show[T],
+    position: Callable[[T], int],
+    after: int,
+    size: int,
+) -> AsyncGenerator[Sequence[View], None]:
+    while True:
+        found = await fetch(reader, after, size)
+        yield await show(reader, found)
+        if len(found) < size:
+            return
+        after = position(found[-1])
+
+
+def _item_of(request: Request) -> type[View]:
+    """What the list that is asked for consists of."""
+    model = request.scope["route"].response_model
+    item: type[View] = model.model_fields["items"].annotation.__args__[0]
+    return item
+
+
+def sheet_headers(request: Request, sheet: Sheet) -> dict[str, str]:
+    name = request.url.path.rpartition("/")[2]
+    return {
+        "Content-Length": str(sheet.length),
+        "Content-Disposition": f'attachment; filename="{name}.csv"',
+        "Vary": "Accept",
+    }
+
+
 def each(view: Callable[[R], View]) -> Show[R]:
     """Shows rows one by one."""
 
@@ -307,45 +353,35 @@ def each(view: Callable[[R], View]) -> Show[R]:
     return show
 
 
+async def _as_csv(
+    request: Request,
+    format: Annotated[
+        Literal["json", "csv"] | None,
+        Query(
+            description="`csv` is the whole list as one sheet, from the page token on. Without "
+            "it, `Accept: text/csv` says the same."
+        ),
+    ] = None,
+) -> bool:
+    if format is not None:
+        return format == "csv"
+    return is_wanted(", ".join(request.headers.getlist("accept")))
+
+
+AsCsv = Annotated[bool, Depends(_as_csv)]
+
+
 def lists(scope: Scope, reading: Callable[[Scope], Any] = reads) -> Any:
     """The dependency of a route that lists one organisation's state."""
 
-    async def dependency(read: Read = reading(scope), paging: Paging = Depends(_paging)) -> Listing:
-        return Listing(read, paging)
+    async def dependency(
+        as_csv: AsCsv, read: Read = reading(scope), paging: Paging = Depends(_paging)
+    ) -> Listing:
+        return Listing(read, paging, as_csv)
 
     dependency.scope = scope  # type: ignore[attr-defined]
     return Depends(dependency)
 
 
-def exports(reading: Callable[[Scope], Any] = reads) -> Any:
-    """Like `lists`, for what can also be had as CSV."""
-
-    async def dependency(
-        request: Request,
-        read: Read = reading(Scope.READ),
-        paging: Paging = Depends(_paging),
-        format: Annotated[
-            Literal["json", "csv"] | None,
-            Query(
-                description="`csv` is the whole list as one sheet, from the page token on. Without "
-                "it, `Accept: text/csv` says the same."
-            ),
-        ] = None,
-    ) -> Listing:
-        accepted = ", ".join(request.headers.getlist("accept"))
-        as_csv = is_wanted(accepted) if format is None else format == "csv"
-        return Listing(read, paging, exports=True, as_csv=as_csv)
-
-    dependency.scope = Scope.READ  # type: ignore[attr-defined]
-    return Depends(dependency)
-
-
-EXPORTING: dict[int | str, dict[str, Any]] = LISTING | {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
-}
-"""The `responses=` of a list that can also be had as CSV."""
-
-ExportState = Annotated[Listing, exports()]
-ExportThen = Annotated[Listing, exports(reads_then)]
 ListState = Annotated[Listing, lists(Scope.READ)]
 ListThen = Annotated[Listing, lists(Scope.READ, reads_then)]

@@ -555,5 +555,9 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
 }
 READING = _UNCHANGED | declared(*ALWAYS, "outside-ledger")
 """Of a route that shows one resource."""
-LISTING = _UNCHANGED | declared(*ALWAYS, "outside-ledger", "page-token")
-"""Of a route that shows a page of a list."""
+SHEET: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
+}
+"""Of a route that shows a list: it can be had as CSV."""
+LISTING = SHEET | _UNCHANGED | declared(*ALWAYS, "outside-ledger", "page-token")
+"""Of a route that shows a page of a list of one organisation's."""

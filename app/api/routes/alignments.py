@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 
 from app.api.bodies.common import ReasonBody
 from app.api.bodies.goals import AlignBody
-from app.api.lists import EXPORTING, ExportState, each
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListState, each
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
@@ -61,11 +61,11 @@ async def align_objective(
     "/alignments",
     operation_id="list_alignments",
     response_model=Page[AlignmentView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_alignments(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     target_id: UUID | None = None,

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.bodies.check_ins import HandOverBlockerBody, RaiseBlockerBody, ResolveBlockerBody
-from app.api.lists import EXPORTING, ExportState
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListState
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
@@ -59,11 +59,11 @@ async def raise_blocker(
     "/blockers",
     operation_id="list_blockers",
     response_model=Page[BlockerView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_blockers(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     cycle_id: UUID | None = None,
     key_result_id: UUID | None = None,
     owner_id: UUID | None = None,

@@ -16,7 +16,7 @@ from app.api.bodies.cycles import (
     ResetBody,
     WhatIfBody,
 )
-from app.api.lists import EXPORTING, ExportState, ListState, Text, each
+from app.api.lists import ListState, Text, each
 from app.api.problems import ALWAYS, LISTING, READING, WRITES, declared
 from app.api.reading import ReadState, ReadThen
 from app.api.writing import Write, answer, creates, writes
@@ -108,11 +108,11 @@ async def plan_cycle(organization_id: UUID, body: PlanCycleBody, write: CreateCy
     "",
     operation_id="list_cycles",
     response_model=Page[CycleView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_cycles(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     phase: Phase | None = None,
 ) -> Response:
     """Cycles, in the order in which they were planned."""

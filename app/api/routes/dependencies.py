@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 
 from app.api.bodies.common import NoteBody, ReasonBody
 from app.api.bodies.goals import AcceptDependencyBody, DeclineDependencyBody, DependencyBody
-from app.api.lists import EXPORTING, ExportState, each
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListState, each
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
@@ -68,11 +68,11 @@ async def declare_dependency(
     "/dependencies",
     operation_id="list_dependencies",
     response_model=Page[DependencyView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_dependencies(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     objective_id: UUID | None = None,
     on_team_id: UUID | None = None,
     status: DependencyStatus | None = None,

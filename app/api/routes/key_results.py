@@ -12,8 +12,8 @@ from uuid_utils.compat import uuid7
 from app.api.bodies.check_ins import CheckInBody, CorrectCheckInBody, ScoreBody, SucceedBody
 from app.api.bodies.common import OptionalReasonBody, ReasonBody, narrow, patched
 from app.api.bodies.goals import AmendKeyResultBody
-from app.api.lists import EXPORTING, ExportThen, Text, each
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListThen, Text, each
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState, ReadThen
 from app.api.routes.objectives import narrowed
 from app.api.writing import Write, answer, writes
@@ -58,11 +58,11 @@ _OWNER = "Of whoever it was given to, or else of the owner of its objective."
     operation_id="list_key_results",
     tags=["key results"],
     response_model=Page[KeyResultView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_key_results(
     organization_id: UUID,
-    page: ExportThen,
+    page: ListThen,
     cycle_id: UUID | None = None,
     objective_id: UUID | None = None,
     removed: bool = False,
@@ -201,12 +201,12 @@ async def record_check_in(
     operation_id="list_check_ins",
     tags=["check-ins"],
     response_model=Page[CheckInView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_check_ins(
     organization_id: UUID,
     key_result_id: UUID,
-    page: ExportThen,
+    page: ListThen,
 ) -> Response:
     """Every check-in on a key result, in the order in which they were recorded."""
     return await page.rows(

@@ -15,8 +15,8 @@ from app.api.bodies.goals import (
     ResultBody,
     ReviseObjectiveBody,
 )
-from app.api.lists import EXPORTING, Choice, ExportThen, Text
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import Choice, ListThen, Text
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState, ReadThen
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
@@ -103,11 +103,11 @@ async def draft_objective(
     "",
     operation_id="list_objectives",
     response_model=Page[ObjectiveView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_objectives(
     organization_id: UUID,
-    page: ExportThen,
+    page: ListThen,
     cycle_id: UUID | None = None,
     owner_kind: OwnerKind | None = None,
     owner_id: UUID | None = None,

@@ -6,10 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.api.bodies.organization import FoundOrganizationBody, RenameOrganizationBody
 from app.api.callers import AnyCaller
-from app.api.problems import READING, WRITES, declared
+from app.api.exports import MEDIA_TYPE as CSV
+from app.api.exports import Sheet
+from app.api.lists import AsCsv, sheet_headers
+from app.api.problems import READING, SHEET, WRITES, declared
 from app.api.reading import ReadState, json_response
 from app.api.writing import Founding, Write, answer, writes
 from app.application.idempotency import Answer
@@ -50,7 +54,8 @@ async def found_organization(body: FoundOrganizationBody, write: Founding) -> Re
     "",
     operation_id="list_organizations",
     response_model=Page[OrganizationView],
-    responses=declared(
+    responses=SHEET
+    | declared(
         "unauthenticated",
         "uri-too-long",
         "invalid",
@@ -60,12 +65,17 @@ async def found_organization(body: FoundOrganizationBody, write: Founding) -> Re
         "unavailable",
     ),
 )
-async def list_organizations(request: Request, caller: AnyCaller) -> Response:
+async def list_organizations(request: Request, caller: AnyCaller, as_csv: AsCsv) -> Response:
     """The organisations that this key may see: all for an operator, else its own."""
     ledgers: Ledgers = request.app.state.ledgers
     rows = await visible_organizations(ledgers.pool, caller)
-    page = Page[OrganizationView](items=[programme.organization_view(row) for row in rows])
-    return json_response(page.model_dump_json().encode())
+    views = [programme.organization_view(row) for row in rows]
+    if as_csv:
+        sheet = Sheet(OrganizationView)
+        sheet.add(views)
+        return StreamingResponse(sheet.parts(), 200, sheet_headers(request, sheet), CSV)
+    page = Page[OrganizationView](items=views)
+    return json_response(page.model_dump_json().encode(), headers={"Vary": "Accept"})
 
 
 @router.get(

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 
 from app.api.bodies.organization import CorrectPersonBody, ErasePersonBody, RegisterPersonBody
 from app.api.demands import demands
-from app.api.lists import EXPORTING, ExportState
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListState
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.directory import correct, enter
@@ -57,11 +57,11 @@ async def register_person(
     "",
     operation_id="list_people",
     response_model=Page[PersonView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_people(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     active: bool | None = None,
 ) -> Response:
     """People, in the order of their registration."""

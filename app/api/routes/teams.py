@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.bodies.organization import ChangeTeamBody, FormTeamBody, MemberBody
-from app.api.lists import EXPORTING, ExportState
-from app.api.problems import READING, WRITES, declared
+from app.api.lists import ListState
+from app.api.problems import LISTING, READING, WRITES, declared
 from app.api.reading import ReadState
 from app.api.writing import Write, answer, creates, writes
 from app.application.idempotency import Answer
@@ -66,11 +66,11 @@ async def form_team(organization_id: UUID, body: FormTeamBody, write: CreateTeam
     "",
     operation_id="list_teams",
     response_model=Page[TeamView],
-    responses=EXPORTING,
+    responses=LISTING,
 )
 async def list_teams(
     organization_id: UUID,
-    page: ExportState,
+    page: ListState,
     parent_id: UUID | None = None,
     active: bool | None = None,
 ) -> Response:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
 from app.api.demands import demands
-from app.api.lists import Listing, ListState, lists
+from app.api.lists import LARGEST_PAGE, Listing, ListState, lists
 from app.api.problems import LISTING, ApiProblem
 from app.api.reading import PointInTime, moment_asked, reads_between
 from app.application.ledgers import Reader
 from app.domain.access import Scope
 from app.queries import diff, timeline
-from app.queries.diff import DiffView
+from app.queries.diff import ChangeView, Difference, DiffView, Found
 from app.queries.timeline import TimelineEventView, Told, Wanted
 from app.queries.views import Page
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}")
 ListBetween = Annotated[Listing, lists(Scope.HISTORY_READ, reads_between)]
+_TOGETHER = 10 * LARGEST_PAGE
+"""Events of a timeline's sheet at once: each time, all that came before are folded again."""
 
 
 @router.get(
@@ -59,7 +62,7 @@ async def get_diff(
     """What is different between two points of the ledger, resource by resource.
 
     In data and in words, with the events that it came of. Keys, answers to surveys, warnings and
-    external ids are left out.
+    external ids are left out. A sheet does not say between which positions: state both.
     """
     first = 1 if begin is None else moment_asked(begin, "from")
     last = moment_asked(end, "to")
@@ -71,6 +74,8 @@ async def get_diff(
         if found.before.position > found.after.position:
             raise ApiProblem("invalid", "from must not lie after to.", pointer="from")
         numbered = list(enumerate(found.differences, 1))[paging.after :]
+        if page.as_csv:
+            return await page.sheet(reader, _told(found, [one for _, one in numbered]))
         rows, token = paging.page(numbered, lambda row: row[0])
         items = await diff.show(found, [one for _, one in rows])
     view = DiffView(
@@ -81,15 +86,21 @@ async def get_diff(
         total=len(found.differences),
         left_off=len(numbered) - len(rows),
     )
-    headers = {} if token is None else {"Link": paging.link(token)}
-    return read.show(view, reader, **headers)
+    return page.page(reader, view)
+
+
+async def _told(
+    found: Found, differences: list[Difference]
+) -> AsyncGenerator[list[ChangeView], None]:
+    for begin in range(0, len(differences), LARGEST_PAGE):
+        yield await diff.show(found, differences[begin : begin + LARGEST_PAGE])
 
 
 async def _timeline(page: Listing, of: Wanted, id: UUID) -> Response:
     async def fetch(reader: Reader, after: int, limit: int) -> list[Told]:
         return await timeline.events(reader, await of(reader, id), after, limit)
 
-    return await page(fetch, timeline.show, lambda one: one.recorded.position)
+    return await page(fetch, timeline.show, lambda one: one.recorded.position, together=_TOGETHER)
 
 
 @router.get(

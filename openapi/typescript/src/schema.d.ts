@@ -2391,7 +2391,7 @@ export interface paths {
          * @description What is different between two points of the ledger, resource by resource.
          *
          *     In data and in words, with the events that it came of. Keys, answers to surveys, warnings and
-         *     external ids are left out.
+         *     external ids are left out. A sheet does not say between which positions: state both.
          */
         get: operations["get_diff"];
         put?: never;
@@ -9136,7 +9136,10 @@ export type $defs = Record<string, never>;
 export interface operations {
     list_organizations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -9167,6 +9170,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_OrganizationView_"];
+                    "text/csv": string;
                 };
             };
             /** @description `/problems/unauthenticated`: No valid key. */
@@ -10210,6 +10214,8 @@ export interface operations {
     list_decisions: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -10287,6 +10293,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_DecisionView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -13534,6 +13541,8 @@ export interface operations {
                 text?: string;
                 /** @description Descending with a `-` before it. Equals stay in the order of the ledger, and what has nothing to be sorted by comes last, both ways. Health goes from the worst to the best. */
                 sort?: "title" | "-title" | "progress" | "-progress" | "score" | "-score" | "health" | "-health" | "owner" | "-owner";
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -13727,6 +13736,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_MyObjectiveView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -13870,6 +13880,8 @@ export interface operations {
             query?: {
                 /** @description What falls due up to the end of this day (UTC); without it, in 14 days. */
                 until?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -13903,6 +13915,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_DueCheckInView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -14050,6 +14063,8 @@ export interface operations {
                 text?: string;
                 /** @description Descending with a `-` before it. Equals stay in the order of the ledger, and what has nothing to be sorted by comes last, both ways. Health goes from the worst to the best. */
                 sort?: "title" | "-title" | "progress" | "-progress" | "score" | "-score" | "health" | "-health" | "owner" | "-owner";
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -14152,6 +14167,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_ObjectiveView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -14284,6 +14300,8 @@ export interface operations {
             query?: {
                 /** @description What falls due up to the end of this day (UTC); without it, in 14 days. */
                 until?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -14318,6 +14336,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_DueCheckInView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -15913,6 +15932,8 @@ export interface operations {
                 kind?: components["schemas"]["WorkshopKind"];
                 status?: components["schemas"]["WorkshopStatus"];
                 team_id?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -15986,6 +16007,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_WorkshopView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -17909,6 +17931,8 @@ export interface operations {
         parameters: {
             query?: {
                 active?: boolean;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -17960,6 +17984,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_CoachView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -22052,6 +22077,8 @@ export interface operations {
     list_reflections: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -22119,6 +22146,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_ReflectionView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -22468,6 +22496,8 @@ export interface operations {
     list_warnings: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -22512,6 +22542,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_WarningView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -31287,6 +31318,8 @@ export interface operations {
                 in_focus?: boolean;
                 in_range?: boolean;
                 retired?: boolean;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -31377,6 +31410,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_KpiView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -32415,6 +32449,8 @@ export interface operations {
     list_readings: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -32476,6 +32512,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_KpiReadingView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -38401,6 +38438,8 @@ export interface operations {
                 actor?: string;
                 /** @description Only events of this stream: `category/id`. */
                 stream?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -38468,6 +38507,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_EventView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -38606,6 +38646,8 @@ export interface operations {
                 actor?: string;
                 /** @description Only events of this stream: `category/id`. */
                 stream?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -38673,6 +38715,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_EventView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -39258,6 +39301,8 @@ export interface operations {
                 cycle_id?: string;
                 /** @description Only this objective, what it consists of and what it is tied to. */
                 objective_id?: string;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description At most 500; more is taken as 500. */
                 page_size?: number;
                 page_token?: string;
@@ -41008,6 +41053,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DiffView"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -41138,6 +41184,8 @@ export interface operations {
     get_objective_timeline: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -41237,6 +41285,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_TimelineEventView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -41367,6 +41416,8 @@ export interface operations {
     get_key_result_timeline: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -41476,6 +41527,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_TimelineEventView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -41606,6 +41658,8 @@ export interface operations {
     get_cycle_timeline: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -41710,6 +41764,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_TimelineEventView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -43475,6 +43530,8 @@ export interface operations {
     list_api_keys: {
         parameters: {
             query?: {
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -43774,6 +43831,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_ApiKeyView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -44524,6 +44582,8 @@ export interface operations {
             query?: {
                 /** @description Show those that were removed, too. */
                 removed?: boolean;
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description Look back: a ledger position, or an RFC 3339 moment of recording. */
                 as_of?: number | string;
                 /** @description At most 500; more is taken as 500. */
@@ -44574,6 +44634,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_WebhookView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
@@ -46373,6 +46434,8 @@ export interface operations {
                 status?: "pending" | "delivered" | "failed";
                 /** @description Only events of this type. */
                 type?: "alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "webhook.test" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled";
+                /** @description `csv` is the whole list as one sheet, from the page token on. Without it, `Accept: text/csv` says the same. */
+                format?: "json" | "csv";
                 /** @description At most 500; more is taken as 500. */
                 page_size?: number;
                 page_token?: string;
@@ -46418,6 +46481,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Page_DeliveryView_"];
+                    "text/csv": string;
                 };
             };
             /** @description What If-None-Match names is still what is there. */
