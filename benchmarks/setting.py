@@ -104,31 +104,30 @@ class Server:
 
 @contextmanager
 def server(url: str) -> Iterator[Server]:
-    """The product as it is served: one worker, default settings, whatever the environment says."""
-    command = ("--factory", "app.main:create_app", "--no-server-header")
-    with _uvicorn(*command, ready="/health/ready", environment={"DATABASE_URL": url}) as here:
+    """The product as it is served: default settings, whatever the environment says."""
+    command = ("app.cli", "serve", "--host", HOST)
+    with _serving(*command, ready="/health/ready", environment={"DATABASE_URL": url}) as here:
         yield here
 
 
 @contextmanager
 def naive_server(owner_url: str) -> Iterator[Server]:
     """The plain endpoint that the product is held against."""
-    command = ("benchmarks.peers.naive:app",)
-    with _uvicorn(*command, ready="/ready", environment={"NAIVE_URL": owner_url}) as here:
+    command = ("uvicorn", "benchmarks.peers.naive:app", "--host", HOST, *_PLAIN)
+    with _serving(*command, ready="/ready", environment={"NAIVE_URL": owner_url}) as here:
         yield here
 
 
+_PLAIN = ("--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--no-access-log")
+
+
 @contextmanager
-def _uvicorn(*command: str, ready: str, environment: Mapping[str, str]) -> Iterator[Server]:
+def _serving(*module: str, ready: str, environment: Mapping[str, str]) -> Iterator[Server]:
     port = _free_port()
     bare = {name: text for name, text in os.environ.items() if not name.startswith("OKR_")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", *command, "--host", HOST, "--port", str(port)),
-                *("--workers", "1", "--loop", "uvloop", "--http", "httptools"),
-                *("--log-level", "warning", "--no-access-log"),
-            ],
+            [sys.executable, "-m", *module, "--port", str(port)],
             env={**bare, **environment},
             cwd=ROOT,
             stdout=log,
