@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from app.application.bundle import NotABundle, Opening, event_of, parts_of
+from app.application.bundle_format import NotABundle, Opening, event_of, parts_of
 from app.domain.catalog import STREAMS
 from app.domain.cycle import Cycle
 from app.domain.deployment import MeasureWhatMatters
@@ -25,9 +25,6 @@ from app.events.envelope import Recorded
 from app.events.texts import Texts
 from app.evidence.merkle import Frontier, is_included
 from app.evidence.notes import Checkpoint, VerifierKey, open_note
-from app.projections.registry import project
-from app.projections.rows import MemoryRows
-from app.projections.writing import ProjectionMismatch
 
 # Of a cycle only these are whole: other streams began before it, or outside of it.
 _WHOLE_IN_A_CYCLE = ("cycle", "objective", "key_result")
@@ -98,7 +95,6 @@ class _Auditor:
         self._is_whole = verdict.cycle_id is None
         self._texts = Texts(verdict.organization_id, {})
         self._frontier = Frontier()
-        self._rows = MemoryRows()
         self._states: dict[Stream, Any] = {}
         self._versions: dict[Stream, int] = {}
         self._last = 0
@@ -189,7 +185,7 @@ class _Auditor:
             self._say(f"the first {size} events are not those of the checkpoint that was kept")
 
     def _replay(self, recorded: Recorded) -> None:
-        """Fold it with the same domain, and make its rows; recompute the score that it states."""
+        """Fold it with the same domain; recompute the score that it states."""
         stream = recorded.stream
         if not self._is_whole and stream.category not in _WHOLE_IN_A_CYCLE:
             return
@@ -201,9 +197,7 @@ class _Auditor:
             if isinstance(event, KeyResultScored):
                 self._score(recorded, state, event)
             self._states[stream] = decider.evolve(state, event)
-            if self._is_whole:
-                self._rows.apply(project(opened))
-        except (UnreadableEvent, ProjectionMismatch) as error:
+        except UnreadableEvent as error:
             self._say(f"event {recorded.position}: {error}")
         except (AssertionError, KeyError, AttributeError, TypeError, ValueError) as error:
             self._say(f"event {recorded.position} does not follow from those before it: {error!r}")

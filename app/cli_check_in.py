@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID, uuid4
 
-import httpx
 import typer
 from rich.progress import Progress
-from uuid_utils.compat import uuid7
 
-from app.terminal import complain, console, progress_bar
+from app.terminal import CannotDo, complain, console, progress_bar
+
+if TYPE_CHECKING:
+    import httpx
 
 check_in = typer.Typer()
 
@@ -42,7 +43,7 @@ _WAITS = (0.5, 1.0, 2.0, 4.0)
 _NOT_NOW = frozenset({408, 429, 503})
 
 
-class CannotCheckIn(Exception):
+class CannotCheckIn(CannotDo):
     """The table cannot be read, or the server cannot be asked."""
 
 
@@ -114,7 +115,7 @@ def record(
     with _Server.at(server, key, organization) as reached:
         if table is None:
             tally = Tally()
-            reached.send([Row(1, item_of(stated, source))], uuid7().hex, tally, "")
+            reached.send([Row(1, item_of(stated, source))], uuid4().hex, tally, "")
         else:
             tally = _send_table(reached, table, source)
     console.print(
@@ -164,6 +165,8 @@ class _Server:
     @classmethod
     def at(cls, base: str, key: str, organization: UUID | None) -> _Server:
         """Raises CannotCheckIn."""
+        import httpx
+
         try:
             client = httpx.Client(
                 base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=60
@@ -214,6 +217,8 @@ class _Server:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """An answer, after some patience with a server that is not there, or busy."""
+        import httpx
+
         why = ""
         for wait in (*self.waits, None):
             try:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.application.import_csv import translate
-from app.application.import_csv_mapping import EXAMPLE_MAPPING, CsvMapping, read_mapping
-from app.application.import_csv_table import MAX_BYTES, CsvInvalid
-from app.application.import_document import ImportDocument, parse
-from app.terminal import FileUnreadable, complain, complaints
+from app.terminal import FileUnreadable, complaints
+
+if TYPE_CHECKING:
+    from app.application.import_document import ImportDocument
 
 _SUFFIXES = (".csv", ".tsv")
-_TOLD = 20
 
 
 def _show_example(wanted: bool) -> None:
     if wanted:
+        from app.application.import_csv_mapping import EXAMPLE_MAPPING
+
         typer.echo(EXAMPLE_MAPPING, nl=False)
         raise typer.Exit
 
@@ -44,8 +44,13 @@ ExampleMapping = Annotated[
 def documents_of(file: Path, mapping: Path | None) -> list[ImportDocument]:
     """The documents of a file: its own, or those that a CSV file becomes, whose warnings are told.
 
-    Raises FileUnreadable and DocumentInvalid.
+    Raises FileUnreadable, CsvInvalid and DocumentInvalid.
     """
+    from app.application.import_csv import translate
+    from app.application.import_csv_mapping import CsvMapping, read_mapping
+    from app.application.import_csv_table import MAX_BYTES
+    from app.application.import_document import parse
+
     is_csv = file.suffix.lower() in _SUFFIXES
     if not is_csv and mapping is None:
         return [parse(_read(file))]
@@ -61,13 +66,6 @@ def show(documents: list[ImportDocument]) -> None:
     for document in documents:
         shown = document.model_dump_json(by_alias=True, exclude_none=True, indent=2)
         typer.echo(shown)
-
-
-def complain_of(invalid: CsvInvalid) -> None:
-    for note in invalid.notes[:_TOLD]:
-        complain(str(note))
-    if len(invalid.notes) > _TOLD:
-        complain(f"and {len(invalid.notes) - _TOLD} more; nothing was imported")
 
 
 def _read(file: Path, at_most: int = -1) -> bytes:

@@ -5,30 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from app.application.bundle import export
-from app.application.evidence import NoSigningKey, keep_checkpoint
-from app.application.ledgers import Ledgers
-from app.application.restore import restore
-from app.application.unit_of_work import UnitOfWork
-from app.audit import Verdict, audit
-from app.evidence.notes import NotANote, SigningKey, VerifierKey
-from app.place import Place
-from app.signing import make_key_file, signing_key
 from app.terminal import (
     FileUnreadable,
     Organization,
     complaints,
     console,
-    meta,
     progress_bar,
     read_text,
-    with_ledgers,
 )
+
+if TYPE_CHECKING:
+    from app.application.ledgers import Ledgers
+    from app.application.unit_of_work import UnitOfWork
+    from app.audit import Verdict
+    from app.evidence.notes import SigningKey
+    from app.place import Place
 
 evidence = typer.Typer()
 
@@ -45,6 +41,9 @@ def make_signing_key(
     file: Annotated[Path, typer.Option(help="Where to keep the key.")] = Path("signing.key"),
 ) -> None:
     """Make the key that checkpoints are signed with, and show the one that verifies them."""
+    from app.evidence.notes import NotANote
+    from app.signing import make_key_file
+
     try:
         key = make_key_file(file, name)
     except FileExistsError as error:
@@ -58,6 +57,9 @@ def make_signing_key(
 
 
 def _key(here: Place) -> SigningKey:
+    from app.application.evidence import NoSigningKey
+    from app.signing import signing_key
+
     key = signing_key(here.settings)
     if key is None:
         raise NoSigningKey
@@ -67,6 +69,8 @@ def _key(here: Place) -> SigningKey:
 @evidence.command()
 def checkpoint(organization: Organization = None) -> None:
     """Sign what each ledger is now, keep it, and print the notes: give them to somebody else."""
+    from app.application.evidence import keep_checkpoint
+    from app.place import meta, with_ledgers
 
     async def work(ledgers: Ledgers, here: Place) -> None:
         key = _key(here)
@@ -91,6 +95,8 @@ def export_bundle(
     ] = False,
 ) -> None:
     """Write a ledger, or a cycle of it, as a bundle that `okr audit` checks without a server."""
+    from app.application.bundle import export
+    from app.place import with_ledgers
 
     async def work(ledgers: Ledgers, here: Place) -> int:
         key, count = _key(here), 0
@@ -122,16 +128,23 @@ def audit_bundle(
     ] = None,
 ) -> None:
     """Check a bundle with no server and no database: signature, proofs, replay and every score."""
-    verifier = None if key is None else VerifierKey.parse(_text_or_file(key))
+    from app.application.bundle_format import NotABundle
+    from app.audit import audit
+    from app.evidence.notes import NotANote, VerifierKey
+
     notes = [read_text(path) for path in earlier or ()]
-    with progress_bar(of_bytes=True) as progress:
-        task = progress.add_task(file.name, total=_size(file))
-        verdict = audit(
-            _lines(file),
-            key=verifier,
-            earlier=notes,
-            progress=lambda done: progress.update(task, advance=done),
-        )
+    try:
+        verifier = None if key is None else VerifierKey.parse(_text_or_file(key))
+        with progress_bar(of_bytes=True) as progress:
+            task = progress.add_task(file.name, total=_size(file))
+            verdict = audit(
+                _lines(file),
+                key=verifier,
+                earlier=notes,
+                progress=lambda done: progress.update(task, advance=done),
+            )
+    except (NotABundle, NotANote) as error:
+        raise FileUnreadable(str(error)) from error
     _print_verdict(verdict)
     if verdict.findings:
         sys.exit(1)
@@ -140,11 +153,17 @@ def audit_bundle(
 @evidence.command("restore")
 def restore_bundle(file: Bundle) -> None:
     """Take a whole ledger in from a bundle, as it was kept, where there is none of it yet."""
+    from app.application.bundle_format import NotABundle
+    from app.application.restore import restore
+    from app.place import with_ledgers
 
     async def work(ledgers: Ledgers, here: Place) -> tuple[UUID, int]:
         return await restore(ledgers, _lines(file))
 
-    org_id, count = with_ledgers(work)
+    try:
+        org_id, count = with_ledgers(work)
+    except NotABundle as error:
+        raise FileUnreadable(str(error)) from error
     console.print(f"{org_id}: {count} events taken in. Check with: okr verify", soft_wrap=True)
 
 

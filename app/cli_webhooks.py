@@ -14,7 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, Any
 
 import typer
-from standardwebhooks import Webhook
 
 from app.terminal import complain, console
 
@@ -52,6 +51,8 @@ class Verifier:
 
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
         """Raise BadMessage unless one of the signatures is right, and the time is near."""
+        from standardwebhooks import Webhook
+
         missing = [name for name in _HEADERS if name not in headers]
         if missing:
             raise BadMessage(f"no {', '.join(missing)}: this is no message of Standard Webhooks")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -17,7 +18,10 @@ from app.application.ledgers import Ledgers
 from app.config import Settings
 from app.database import APPLICATION_ROLE, DatabaseUnfit, as_owner, checked_pool
 from app.embedded import EmbeddedPostgres
+from app.events.envelope import Meta
 from app.signing import make_key_file
+
+T = TypeVar("T")
 
 DATABASE = "okr"
 _SEES_ALL = (
@@ -89,6 +93,22 @@ def place() -> Iterator[Place]:
         )
         asyncio.run(_prepare(here, server.url("postgres")))
         yield here
+
+
+def with_ledgers(work: Callable[[Ledgers, Place], Coroutine[Any, Any, T]]) -> T:
+    """Run something on the ledgers of the place that the environment names."""
+
+    async def run(here: Place) -> T:
+        async with here.ledgers() as ledgers:
+            return await work(ledgers, here)
+
+    with place() as here:
+        return asyncio.run(run(here))
+
+
+def meta(source: str) -> Meta:
+    """Of what a command records."""
+    return Meta("operator/cli", source, uuid7())
 
 
 def _own_key(data_dir: Path) -> Path:

@@ -1,12 +1,11 @@
-"""What the commands of `okr` share: where they write, how they show progress, how they begin."""
+"""What the commands of `okr` share: where they write, and how they show progress."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -20,13 +19,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from uuid_utils.compat import uuid7
-
-from app.application.ledgers import Ledgers
-from app.events.envelope import Meta
-from app.place import Place, place
-
-T = TypeVar("T")
 
 console = Console(highlight=False)
 complaints = Console(highlight=False, stderr=True)
@@ -36,12 +28,22 @@ Organization = Annotated[
 ]
 
 
-class FileUnreadable(Exception):
-    """A file named on the command line cannot be read."""
+class CannotDo(Exception):
+    """A command cannot do what it is asked; the message says why."""
+
+
+class FileUnreadable(CannotDo):
+    """A file named on the command line cannot be read, or not as what it has to be."""
 
 
 def complain(text: str) -> None:
     complaints.print(text, style="red", markup=False, soft_wrap=True)
+
+
+def show_key(key: str | None) -> None:
+    """Show an operator's key, where there is a new one."""
+    if key is not None:
+        console.print(f"Operator's key, shown only now: [bold]{key}[/bold]", soft_wrap=True)
 
 
 def read_text(file: Path) -> str:
@@ -50,17 +52,6 @@ def read_text(file: Path) -> str:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise FileUnreadable(f"{file} cannot be read: {error}.") from error
-
-
-def with_ledgers(work: Callable[[Ledgers, Place], Coroutine[Any, Any, T]]) -> T:
-    """Run something on the ledgers of the place that the environment names."""
-
-    async def run(here: Place) -> T:
-        async with here.ledgers() as ledgers:
-            return await work(ledgers, here)
-
-    with place() as here:
-        return asyncio.run(run(here))
 
 
 @contextmanager
@@ -77,7 +68,3 @@ def progress_bar(*, of_bytes: bool = False) -> Iterator[Progress]:
 
 def step(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-def meta(source: str) -> Meta:
-    return Meta("operator/cli", source, uuid7())

@@ -79,6 +79,21 @@ def run(folder: Path, *arguments: str | Path, **settings: str) -> tuple[int, str
     return done.returncode, done.stdout
 
 
+def imported(folder: Path, *arguments: str | Path) -> set[str]:
+    """The packages that `okr` takes in for what it is told, which must end well."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", OKR, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    lines = (line.split("|") for line in done.stderr.splitlines() if "import time:" in line)
+    return {line[-1].strip().partition(".")[0] for line in lines}
+
+
 def serve(folder: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start `okr serve`; what it says goes to the file `out`. The process, and its base URL."""
     port = free_port()

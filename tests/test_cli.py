@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app import __version__
 from app.embedded import EmbeddedPostgres
-from tests.server import run, serve, stop
+from tests.server import imported, run, serve, stop
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "quarter.json"
 
@@ -53,6 +54,41 @@ def test_serve_shows_the_way_to_the_demonstrations_tree_and_keeps_it(folder: Pat
     assert kept.json()["summary"]["objectives"] == shown.json()["summary"]["objectives"]
     assert stop(server, signal.SIGINT) == 0
     assert not _postgres_runs(folder)
+
+
+_HEAVY = {
+    *("alembic", "asyncpg", "cryptography", "fastapi", "httpx", "sqlalchemy", "sqlmodel"),
+    *("starlette", "uvicorn"),
+}
+"""What takes most of the time until a command begins, each with all that it brings along.
+
+Typer takes in Pydantic by itself.
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        ("--help", set()),
+        ("--version", set()),
+        ("version", set()),
+        ("check-in --help", set()),
+        ("import --help", set()),
+        ("webhooks listen --help", set()),
+        ("signing-key okr.example.org", {"cryptography"}),
+    ],
+)
+def test_a_command_takes_in_only_what_it_needs(
+    tmp_path: Path, command: str, needed: set[str]
+) -> None:
+    found = imported(tmp_path, *command.split())
+    assert "typer" in found
+    assert found & _HEAVY == needed
+
+
+def test_the_version_is_said_in_both_ways(tmp_path: Path) -> None:
+    for command in ("version", "--version"):
+        assert run(tmp_path, command) == (0, f"{__version__}\n")
 
 
 def test_import_counts_what_it_made_and_verify_agrees(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.application import replay
-from app.application.bundle import NotABundle, Opening, event_of, parts_of
+from app.application.bundle_format import NotABundle, Opening, event_of, parts_of
 from app.application.ledgers import Ledgers
 from app.events import store
 from app.events.envelope import Recorded

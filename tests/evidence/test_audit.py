@@ -12,7 +12,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.application.bundle import NotABundle, event_of, export, line
+from app.application.bundle import export
+from app.application.bundle_format import NotABundle, event_of, line
 from app.application.ledgers import Ledgers
 from app.application.restore import NotRestorable, restore
 from app.audit import Verdict, audit

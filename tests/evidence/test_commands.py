@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import run
+from tests.server import imported, run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quarter.json"
 
@@ -48,6 +48,28 @@ def test_a_bundle_is_checked_where_there_is_nothing_else(
     assert "Nothing was altered." in said
     assert re.search(r"[1-9]\d* scores recomputed", said)
     assert not (here / ".okr").exists(), "it took neither a database nor a key of its own"
+
+
+@pytest.mark.parametrize("name", ["ledger.ndjson", "cycle.ndjson"])
+def test_an_audit_takes_in_nothing_of_a_server_or_a_database(
+    exported: tuple[str, str], folder: Path, name: str
+) -> None:
+    found = imported(folder, "audit", name)
+    assert {"pydantic", "cryptography"} <= found
+    servers = {"fastapi", "starlette", "uvicorn", "httpx"}
+    assert not found & (servers | {"asyncpg", "sqlalchemy", "sqlmodel", "alembic"})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("{}", "its first lines do not say what it is"), ("nonsense", "line 1 cannot be read")],
+)
+def test_what_is_no_bundle_is_said_in_a_line(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "ledger.ndjson").write_text(text)
+    for command in ("audit", "restore"):
+        status, said = run(tmp_path, command, "ledger.ndjson")
+        assert status == 1
+        assert complaint in said
 
 
 def test_a_ledger_is_held_to_a_checkpoint_that_was_kept(
