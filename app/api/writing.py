@@ -15,7 +15,6 @@ from app.api.callers import AnyCaller, permit
 from app.api.metrics import EVENTS
 from app.api.problems import ApiProblem
 from app.api.reading import IdempotencyKey, IfMatch, entity_tag, expected_version, json_response
-from app.application.authority import Leave, grants_of
 from app.application.idempotency import Answer, Once
 from app.application.keys import Caller
 from app.application.ledgers import Ledgers, Reader
@@ -73,9 +72,7 @@ class Write:
 
     async def admit(self, unit: UnitOfWork) -> None:
         """Have every command of a transaction judged by the caller's roles. Raises OutOfReach."""
-        grants = await grants_of(await unit.rows(), self.caller)
-        unit.leave = Leave(self.caller, self.scope, grants)
-        unit.leave.require_scope()
+        await unit.admit(self.caller, self.scope)
 
     async def apply(
         self,
@@ -132,11 +129,11 @@ async def answer(
 def _once(request: Request, caller: Caller, key: str | None, body: bytes) -> Once | None:
     if key is None:
         return None
+    method, scope = request.method, request.scope
     fingerprint = hashlib.sha256(
-        b"\n".join((request.method.encode(), str(request.url.query).encode(), body))
+        b"\n".join((method.encode(), scope["query_string"], body))
     ).digest()
-    route = f"{request.method} {request.url.path}"
-    return Once(caller.credential, route, key.strip('"'), fingerprint)
+    return Once(caller.credential, f"{method} {scope['path']}", key.strip('"'), fingerprint)
 
 
 async def meta_of(request: Request, caller: Caller, source: str = "api") -> Meta:

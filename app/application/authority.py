@@ -29,6 +29,9 @@ from app.projections.roles import RoleRow
 from app.projections.rows import Rows
 from app.projections.teams import TeamRow
 
+GRANTED_BY = frozenset({CoachRow, MemberRow, PersonRow, RoleRow, TeamRow})
+"""The read models that grants are read from."""
+
 
 async def grants_of(rows: Rows, caller: Caller) -> tuple[Grant, ...]:
     """The roles that a caller has now, each no wider than the key that was presented."""

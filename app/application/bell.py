@@ -140,12 +140,7 @@ class Bell:
             return
         told = [f"{org_id} {position}" for org_id, position in untold.items()]
         try:
-            async with conn.transaction():
-                # Nothing is written, so nothing can be lost by not waiting for the disk.
-                await conn.execute("SET LOCAL synchronous_commit = off")
-                await conn.execute(
-                    "SELECT pg_notify($1, t) FROM unnest($2::text[]) t", CHANNEL, told
-                )
+            await conn.execute("SELECT pg_notify($1, t) FROM unnest($2::text[]) t", CHANNEL, told)
         except BaseException:
             for org_id, position in untold.items():
                 self._untold[org_id] = max(position, self._untold.get(org_id, 0))

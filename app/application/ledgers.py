@@ -221,7 +221,9 @@ class Ledgers:
         """Remember what a transaction read and changed, and tell whoever follows the ledger."""
         if ledger is None:
             return
-        self._states.keep(ledger.org_id, ledger.kept, ledger.head_after, ledger.fresh)
+        self._states.keep(
+            ledger.org_id, ledger.kept, ledger.head_after, ledger.fresh, ledger.grants
+        )
         if ledger.has_grown:
             self._grown(ledger.org_id, ledger.last)
 

@@ -8,15 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from app.application.authority import GRANTED_BY
+from app.application.keys import Caller
+from app.domain.access import Grant
 from app.domain.catalog import STREAMS
 from app.domain.messages import Stream
 from app.events import store
 from app.events.store import Connection, Filter, Head
 from app.events.texts import Texts
+from app.projections.registry import tables_of
 
 _MOST = 50_000
 _MOST_CAUGHT_UP = 500
 """More events than that by others are not folded onto what is kept: it is forgotten."""
+
+_MOST_CALLERS = 1_000
+"""Of one ledger."""
 
 Versioned = tuple[Any, int]
 """A stream's state, and its version."""
@@ -33,6 +40,8 @@ class Kept:
     event_id: UUID | None
     text_keys_version: int
     streams: dict[Stream, Versioned] = field(default_factory=dict)
+    grants: dict[Caller, tuple[Grant, ...]] = field(default_factory=dict)
+    """What callers may do, read from rows as of that event."""
 
 
 class States:
@@ -58,7 +67,14 @@ class States:
             kept = Kept(head.position, head.event_id, head.text_keys_version)
         return kept
 
-    def keep(self, org_id: UUID, kept: Kept, head: Head, fresh: Mapping[Stream, Versioned]) -> None:
+    def keep(
+        self,
+        org_id: UUID,
+        kept: Kept,
+        head: Head,
+        fresh: Mapping[Stream, Versioned],
+        grants: Mapping[Caller, tuple[Grant, ...]],
+    ) -> None:
         """After a commit that led to `head`: what was read or changed in it."""
         before = self._kept.get(org_id)
         if before is not None and before.position > head.position:
@@ -67,6 +83,7 @@ class States:
         kept.position, kept.event_id = head.position, head.event_id
         kept.text_keys_version = head.text_keys_version
         kept.streams.update(fresh)
+        kept.grants = dict(grants) if len(grants) <= _MOST_CALLERS else {}
         self._kept[org_id] = kept
         self._count += len(kept.streams)
         while self._count > _MOST and self._kept:
@@ -94,10 +111,12 @@ async def _caught_up(conn: Connection, texts: Texts, kept: Kept, head: Head) -> 
     since = await store.read_page(conn, texts, Filter(after=kept.position - 1), missing + 1)
     if not since or since[0].event_id != kept.event_id:
         return None
-    streams = dict(kept.streams)
+    streams, grants = dict(kept.streams), kept.grants
     for recorded in since[1:]:
+        if GRANTED_BY & tables_of(type(recorded.event)):
+            grants = {}
         if recorded.stream in streams:
             state, _ = streams[recorded.stream]
             evolve = STREAMS[recorded.stream.category].evolve
             streams[recorded.stream] = evolve(state, recorded.event), recorded.version
-    return Kept(head.position, head.event_id, head.text_keys_version, streams)
+    return Kept(head.position, head.event_id, head.text_keys_version, streams, grants)

@@ -11,9 +11,11 @@ from uuid import UUID
 from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
-from app.application.authority import Leave
+from app.application.authority import GRANTED_BY, Leave, grants_of
 from app.application.facts import look_up
+from app.application.keys import Caller
 from app.application.states import Kept, Versioned
+from app.domain.access import Scope
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
 from app.domain.values import ExternalRef
@@ -74,6 +76,8 @@ class OpenLedger:
         self.fresh: dict[Stream, Versioned] = {}
         """What this transaction read or changed."""
         self.named: dict[_Name, UUID | None] = {}
+        self.grants = kept.grants
+        """Of callers, as of what is noted; never changed in place: the transaction may fail."""
         self.noted = Noted()
         self.last = head.position
         """The last position, what is noted included."""
@@ -112,6 +116,8 @@ class OpenLedger:
         """What a unit of work noted stands, as far as this transaction goes."""
         if noted.events:
             self.last, self._last_event = noted.events[-1].position, noted.events[-1].event_id
+        if GRANTED_BY & noted.tables:
+            self.grants = {}
         self.noted.join(noted)
 
 
@@ -168,6 +174,16 @@ class UnitOfWork:
         fresh = uuid7()
         self._changed[Stream(category, fresh)] = (STREAMS[category].initial, 0)
         return fresh
+
+    async def admit(self, caller: Caller, scope: Scope) -> None:
+        """Have every command that follows judged by a caller's roles. Raises OutOfReach."""
+        # The lock is held: nobody else changes what they may do.
+        granted = self._ledger.grants.get(caller)
+        if granted is None:
+            granted = await grants_of(await self.rows(), caller)
+            self._ledger.grants = {**self._ledger.grants, caller: granted}
+        self.leave = Leave(caller, scope, granted)
+        self.leave.require_scope()
 
     async def state(self, category: str, id: UUID) -> Any:
         """The state of an aggregate, what is noted included."""

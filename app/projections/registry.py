@@ -33,7 +33,7 @@ from app.projections import (
     webhooks,
     workshops,
 )
-from app.projections.changes import Change, Projection
+from app.projections.changes import Change, Projection, Row
 
 PROJECTIONS: tuple[Projection, ...] = (
     organizations.projection,
@@ -69,6 +69,12 @@ def project(recorded: Recorded) -> Iterator[Change]:
         recorded = replace(recorded, told=recorded.event)
     for projection in _heeding(type(recorded.event)):
         yield from projection.project(recorded)
+
+
+@cache
+def tables_of(event: type[Event]) -> frozenset[Row]:
+    """The read models that such an event may change."""
+    return frozenset(one.table for one in _heeding(event))
 
 
 @cache

@@ -5,11 +5,17 @@ from __future__ import annotations
 from uuid import UUID
 
 import asyncpg
+import pytest
 from uuid_utils.compat import uuid7
 
+from app.application.keys import Caller
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
+from app.domain.access import Role, Scope
+from app.domain.errors import OutOfReach
 from app.domain.messages import Command
+from app.domain.person import RegisterPerson
+from app.domain.roles import GrantRole, WithdrawRole
 from app.domain.team import FormTeam, RenameTeam
 from app.events.envelope import Meta, Recorded
 
@@ -53,3 +59,42 @@ async def test_a_ledger_that_lost_its_last_events_is_believed_and_not_what_was_k
         await owner.execute("UPDATE teams SET name = 'One', version = 1 WHERE org_id = $1", founded)
     (again,) = await _do(ledgers, founded, RenameTeam(team_id=team, name="Two"))
     assert (again.position, again.version) == (lost.position, 2)
+
+
+async def test_what_callers_may_do_is_not_believed_once_it_was_changed(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    """By this process or by another, or in a transaction that is rolled back."""
+    other, ada = Ledgers(ledgers.pool), uuid7()
+    await _do(ledgers, founded, RegisterPerson(person_id=ada))
+    caller = Caller(
+        f"person/{ada}", "key/1", frozenset(Scope), frozenset({founded}), b"", person_id=ada
+    )
+    grant = GrantRole(person_id=ada, role=Role.ADMIN, held=frozenset(Scope))
+    withdraw = WithdrawRole(person_id=ada, role=Role.ADMIN)
+
+    async def is_admitted(by: Ledgers) -> bool:
+        async def work(unit: UnitOfWork) -> bool:
+            try:
+                await unit.admit(caller, Scope.DEPLOYMENT_WRITE)
+            except OutOfReach:
+                return False
+            return True
+
+        return await by.run(founded, Meta("operator/test", "test", uuid7()), work)
+
+    for changing in (ledgers, other):
+        for command, admitted in ((grant, True), (withdraw, False)):
+            await _do(changing, founded, command)
+            for asked in (ledgers, other, ledgers):
+                assert await is_admitted(asked) is admitted
+
+    async def granted_in_vain(unit: UnitOfWork) -> None:
+        await unit.execute(grant)
+        await unit.flush()
+        await unit.admit(caller, Scope.DEPLOYMENT_WRITE)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ledgers.run(founded, Meta("operator/test", "test", uuid7()), granted_in_vain)
+    assert not await is_admitted(ledgers)
