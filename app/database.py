@@ -96,7 +96,9 @@ def listeners(url: str) -> Callable[[], Awaitable[Connection]]:
     It raises what the driver does. No statement takes longer than 5 seconds.
     """
     hosts = _Hosts(url)
-    settings = {**_SPEAKS, "application_name": "okr-ledger feed"}
+    # Nothing is written, so nothing can be lost by not waiting for the disk.
+    quick = {"synchronous_commit": "off"}
+    settings = {**_SPEAKS, **quick, "application_name": "okr-ledger feed"}
 
     async def connect() -> Connection:
         return await hosts.connect(

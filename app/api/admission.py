@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.demands import Demanding
+from app.api.heads import headers_of
 from app.api.problems import render, unavailable
 from app.config import Settings
 from app.transactions import Work, work_at_hand
@@ -222,7 +222,7 @@ def _asks_for_much(scope: Scope) -> bool:
     query: bytes = scope["query_string"]
     if any(name in query for name in _INTO_THE_PAST):
         return True
-    return b"format=csv" in query or "text/csv" in Headers(scope=scope).get("accept", "").lower()
+    return b"format=csv" in query or "text/csv" in headers_of(scope).get("accept", "").lower()
 
 
 _TOLD = "There are more requests than the server can take at the moment. Nothing was recorded."
@@ -230,7 +230,7 @@ _TOLD = "There are more requests than the server can take at the moment. Nothing
 
 def _overloaded(scope: Scope) -> Response:
     headers = {"Retry-After": str(RETRY_SECONDS)}
-    told = Headers(scope=scope).get("content-length", "")
+    told = headers_of(scope).get("content-length", "")
     if _has_body(scope) and not (told.isdigit() and int(told) <= _READ_ON_BYTES):
         # Nobody waits for the rest of a long body.
         headers["Connection"] = "close"
@@ -238,5 +238,5 @@ def _overloaded(scope: Scope) -> Response:
 
 
 def _has_body(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
+    headers = headers_of(scope)
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

@@ -57,8 +57,12 @@ class Demanding:
         self._found = lru_cache(maxsize=1024)(self._find)
 
     def of(self, scope: Scope) -> Demands:
-        path = _ID.sub(_ANY_ID, scope["path"])
-        return self._found(scope["method"], path, scope.get("root_path", ""))
+        stated: Demands | None = scope.get("demands")
+        if stated is None:
+            path = _ID.sub(_ANY_ID, scope["path"])
+            stated = self._found(scope["method"], path, scope.get("root_path", ""))
+            scope["demands"] = stated
+        return stated
 
     def _find(self, method: str, path: str, root_path: str) -> Demands:
         asked = {"type": "http", "method": method, "path": path, "root_path": root_path}

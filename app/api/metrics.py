@@ -45,14 +45,23 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.registry.register(EVENTS)
         self.registry.register(_PoolCollector(pool))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(method, route, str(status)).inc()
-        self._durations.labels(method, route).observe(seconds)
+        counters = self._counters.get((method, route, status))
+        if counters is None:
+            # To find them by their labels takes longer than to count. There are no more of them
+            # than there are routes and statuses.
+            requests = self._requests.labels(method, route, str(status))
+            counters = requests, self._durations.labels(method, route)
+            self._counters[method, route, status] = counters
+        requests, durations = counters
+        requests.inc()
+        durations.observe(seconds)
 
 
 class _PoolCollector(Collector):

@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 
 from app import logs
 from app.api.demands import Demanding
+from app.api.heads import headers_of
 from app.api.problems import render
 from app.config import Settings
 
@@ -77,8 +78,9 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        correlation_id = _uuid(Headers(scope=scope).get("x-correlation-id")) or uuid7()
+        correlation_id = _uuid(headers_of(scope).get("x-correlation-id")) or uuid7()
         scope["correlation_id"] = correlation_id
+        correlation_text = str(correlation_id)
         method = scope["method"]
         is_head = method == "HEAD"
         if is_head:
@@ -93,7 +95,7 @@ class Envelope:
                 status = message["status"]
                 own = dict(message.get("headers", ()))
                 is_page = own.get(b"content-type", b"").startswith(b"text/html")
-                said = {"X-Correlation-Id": str(correlation_id), **scope.get("rate_limit", {})}
+                said = {"X-Correlation-Id": correlation_text, **scope.get("rate_limit", {})}
                 kept = self._headers if is_page else self._headers_of_data
                 message["headers"] = [
                     *message.get("headers", ()),
@@ -129,7 +131,7 @@ class Envelope:
                         "route": route,
                         "status": status,
                         "duration_ms": round(seconds * 1000, 1),
-                        "correlation_id": str(correlation_id),
+                        "correlation_id": correlation_text,
                         "org_id": _organization(scope),
                         "actor": scope.get("actor_kind"),
                     }
@@ -262,7 +264,7 @@ class Bounds:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, demanded = Headers(scope=scope), self._demanding.of(scope)
+        headers, demanded = headers_of(scope), self._demanding.of(scope)
         if demanded.by_line:
             # Of any length: whoever reads it bounds each line, and each pause.
             refusal = self._head(scope) or _encoding(scope, headers)

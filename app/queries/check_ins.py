@@ -15,10 +15,7 @@ from app.domain.measures import Rung
 from app.domain.values import Health, Number
 from app.projections.check_ins import CheckInRow
 from app.projections.rows import Rows
-from app.queries.views import (
-    Figure,
-    View,
-)
+from app.queries.views import Figure, View, trusted
 
 
 class CheckInView(View):
@@ -57,28 +54,31 @@ def check_in_reading(row: CheckInRow) -> bool | Rung | Decimal | None:
 
 
 def check_in_view(row: CheckInRow) -> CheckInView:
-    return CheckInView(
-        id=row.check_in_id,
-        version=row.version,
-        key_result_id=row.key_result_id,
-        objective_id=row.objective_id,
-        cycle_id=row.cycle_id,
-        value=check_in_reading(row),
-        increment=row.increment,
-        progress=row.progress,
-        confidence=row.confidence,
-        health=None if row.health is None else Health(row.health),
-        note=row.note,
-        next_steps=row.next_steps,
-        occurred_at=row.occurred_at,
-        recorded_at=row.recorded_at,
-        actor=row.actor,
-        source=row.source,
-        tracking=row.tracking,
-        position=row.position,
-        corrected_at=row.corrected_at,
-        retracted=row.retracted,
-        reason=row.reason,
+    return trusted(
+        CheckInView,
+        {
+            "id": row.check_in_id,
+            "version": row.version,
+            "key_result_id": row.key_result_id,
+            "objective_id": row.objective_id,
+            "cycle_id": row.cycle_id,
+            "value": check_in_reading(row),
+            "increment": row.increment,
+            "progress": row.progress,
+            "confidence": row.confidence,
+            "health": None if row.health is None else Health(row.health),
+            "note": row.note,
+            "next_steps": row.next_steps,
+            "occurred_at": row.occurred_at,
+            "recorded_at": row.recorded_at,
+            "actor": row.actor,
+            "source": row.source,
+            "tracking": row.tracking,
+            "position": row.position,
+            "corrected_at": row.corrected_at,
+            "retracted": row.retracted,
+            "reason": row.reason,
+        },
     )
 
 
