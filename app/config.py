@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     stream_stall: float = Field(default=30.0, gt=0, le=300)
     """Seconds that the reader of an event stream may take nothing; then it is closed."""
 
+    max_bundles: int = Field(default=20, ge=0, le=10_000)
+    """Bundles that one process sends at once."""
+    max_bundles_per_caller: int = Field(default=4, ge=1, le=10_000)
+    """Of these, those of one credential."""
+
     max_body_bytes: int = Field(default=2_000_000, ge=1_000)
     max_import_bytes: int = Field(default=20_000_000, ge=1_000)
     max_url_bytes: int = Field(default=8_192, ge=1_000)

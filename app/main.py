@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__, logs
 from app.api import openapi, problems
 from app.api.admission import Admission, Lanes
+from app.api.bundles import Bundles
 from app.api.demands import Demanding
 from app.api.lean import Lean
 from app.api.limits import Limits
@@ -164,6 +165,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.limits = Limits(settings)
     app.state.lanes = Lanes(settings)
     app.state.streams = Streams(settings)
+    app.state.bundles = Bundles(settings)
     app.state.metrics = Metrics(lambda: getattr(app.state, "keys", None) and app.state.ledgers.pool)
     problems.install(app)
     app.router.middleware_stack = Lean(app.router.middleware_stack, app.state.routes)

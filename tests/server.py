@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(database_url: str) -> Iterator[str]:
+def serving(database_url: str, **settings: str) -> Iterator[str]:
     """The base URL of a server that is ready; it is stopped in the end, and must go cleanly."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
@@ -33,6 +33,7 @@ def serving(database_url: str) -> Iterator[str]:
         **os.environ,
         "DATABASE_URL": database_url,
         "OKR_ALLOW_UNDURABLE_DATABASE": "true",
+        **settings,
     }
     server = subprocess.Popen(
         [*command, "--port", str(port), "--log-level", "warning"], env=environment

@@ -1,14 +1,17 @@
 """Bundles over HTTP: a ledger that proves itself, in parts, to whoever takes it however slowly.
 
-What is sent holds no transaction: events up to the bundle's size never change, and are read some
-at a time, each time as whoever the caller is by then. What fails after the beginning cuts the
+A bundle under way holds no transaction and no connection, but a page of events in memory, and comes
+back to the database for each: so only so many are. Events up to its size never change, and are read
+some at a time, each time as whoever the caller is by then. What fails after the beginning cuts the
 answer: it is not ended as HTTP ends one, and its last line is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -18,6 +21,7 @@ from app.api.admission import Lane, Overloaded
 from app.api.middleware import AnswerCut
 from app.api.problems import OUTAGES, ApiProblem
 from app.application.bundle import BLOCK, Plan
+from app.application.keys import Caller
 from app.config import Settings
 from app.domain.errors import Refusal
 from app.events.envelope import Recorded
@@ -26,16 +30,50 @@ MEDIA_TYPE = "application/x-ndjson"
 TOGETHER = 2 * BLOCK
 """Events of one transaction."""
 _AGAIN_SECONDS = 1.0
+_RETRY_AFTER = {"Retry-After": "30"}
 _NOT_NOW: tuple[type[Exception], ...] = (Overloaded, *OUTAGES)
 
 Look = Callable[[int, int], Awaitable[Sequence[Recorded]]]
 """The events after a position, up to another. Raises ApiProblem, Refusal where it may no more."""
 
 
+class Bundles:
+    """The bundles that one process is sending: so many in all, and so many to one credential."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most, self._own = settings.max_bundles, settings.max_bundles_per_caller
+        self._open: Counter[bytes] = Counter()
+
+    def __len__(self) -> int:
+        return self._open.total()
+
+    def require_place(self, caller: Caller) -> None:
+        """Raises ApiProblem where there is no place for one more."""
+        if self._open[caller.digest] >= self._own:
+            told = f"This key takes {self._own} bundles already."
+        elif len(self) >= self._most:
+            told = f"All {self._most} places for bundles are taken."
+        else:
+            return
+        raise ApiProblem("overloaded", told, headers=_RETRY_AFTER)
+
+    @contextmanager
+    def place(self, caller: Caller) -> Iterator[None]:
+        """A place for one more. Raises ApiProblem where there is none."""
+        self.require_place(caller)
+        self._open[caller.digest] += 1
+        try:
+            yield
+        finally:
+            self._open[caller.digest] -= 1
+            # Whoever was here once is not counted for ever.
+            self._open = +self._open
+
+
 class BundleResponse(StreamingResponse):
     """Tells a bundle line by line. A client that takes nothing for long is hung up on."""
 
-    def __init__(self, request: Request, plan: Plan, look: Look) -> None:
+    def __init__(self, request: Request, caller: Caller, plan: Plan, look: Look) -> None:
         named = plan.org_id if plan.cycle_id is None else plan.cycle_id
         headers = {
             "Ledger-Position": str(plan.size),
@@ -46,6 +84,8 @@ class BundleResponse(StreamingResponse):
         lines = _lines(plan, look, request.app.state.lanes.long, settings)
         super().__init__(lines, 200, headers, MEDIA_TYPE)
         self._stall_seconds = settings.stream_stall
+        self._bundles: Bundles = request.app.state.bundles
+        self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
@@ -60,10 +100,11 @@ class BundleResponse(StreamingResponse):
             await send(start)
             await send({"type": "http.response.body"})
             return
-        try:
-            await super().__call__(scope, receive, sending)
-        except _Stalled:
-            scope.get("hang_up", lambda: None)()
+        with self._bundles.place(self._caller):
+            try:
+                await super().__call__(scope, receive, sending)
+            except _Stalled:
+                scope.get("hang_up", lambda: None)()
 
 
 class _Stalled(Exception):

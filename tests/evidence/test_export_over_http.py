@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -24,6 +27,8 @@ from app.domain.team import FormTeam
 from app.events.envelope import Meta
 from app.evidence.notes import VerifierKey
 from tests.api.programme import UNKNOWN, Api, Json
+from tests.conftest import Database
+from tests.server import serving
 
 PATH = "/ledger/export"
 SECONDS = 30
@@ -251,6 +256,66 @@ async def test_a_key_that_is_revoked_meanwhile_reads_no_further(app: FastAPI, la
 async def _refused(api: Api, name: str) -> None:
     answer = await api.request("GET", PATH)
     assert answer.json()["type"] == f"/problems/{name}", answer.text
+
+
+# How many at once -------------------------------------------------------------------------
+
+
+def _asked(base: str, api: Api) -> HTTPConnection:
+    """A request for a bundle, from a client on whose way to it little fits."""
+    where = urlsplit(base)
+    connection = HTTPConnection(str(where.hostname), where.port, timeout=SECONDS)
+    connection.connect()
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    headers = {"Authorization": f"Bearer {api.key}"}
+    connection.request("GET", f"/v1/organizations/{api.org}{PATH}", headers=headers)
+    return connection
+
+
+async def test_so_many_bundles_are_sent_at_once_and_so_many_to_one_key(
+    database: Database, app: FastAPI, large: Api
+) -> None:
+    one, two, three = [await large.key_for("history:read") for _ in range(3)]
+    settings = {
+        "OKR_SIGNING_KEY_FILE": str(app.state.settings.signing_key_file),
+        "OKR_MAX_BUNDLES": "3",
+        "OKR_MAX_BUNDLES_PER_CALLER": "2",
+    }
+    with serving(database.url, **settings) as base, ExitStack() as stack:
+
+        def ask(key: Api) -> HTTPResponse:
+            return stack.enter_context(closing(_asked(base, key))).getresponse()
+
+        def refused(key: Api) -> str:
+            answer = ask(key)
+            problem = json.loads(answer.read())
+            assert (answer.status, problem["type"]) == (503, "/problems/overloaded")
+            assert int(answer.headers["Retry-After"]) > 0
+            return str(problem["detail"])
+
+        async def taken(key: Api) -> HTTPResponse:
+            """Once there is a place, which is within seconds."""
+            for _ in range(100):
+                if (answer := ask(key)).status == 200:
+                    return answer
+                await asyncio.sleep(0.1)
+            raise AssertionError("no place was given back")
+
+        first, second = ask(one), ask(one)
+        assert refused(one) == "This key takes 2 bundles already."
+        third = ask(two)
+        assert refused(three) == "All 3 places for bundles are taken."
+        # Others are served as ever.
+        async with httpx.AsyncClient(base_url=base) as client:
+            assert await Api(client, large.key, large.org).head() > EVENTS
+
+        # Whoever has it all gives the place back, and so does whoever goes away.
+        assert b'{"end":' in first.read()
+        last = await taken(three)
+        second.close()
+        stack.pop_all().close()
+        assert b'{"end":' in (await taken(three)).read()
+        assert (third.status, last.status) == (200, 200)
 
 
 # Who may ----------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ async def export_ledger(
     for each event. Free text stays sealed. What fails once it has begun cuts the connection.
     """
     key: SigningKey | None = request.app.state.signing_key
+    # The place itself is taken once the bundle is sent: nothing between here and there can keep it.
+    request.app.state.bundles.require_place(read.caller)
     async with read.reader() as reader:
         if cycle_id is not None:
             await cycles.row(reader, cycle_id)
@@ -182,4 +184,4 @@ async def export_ledger(
         permit(await caller_still(request), read.scope, organization_id)
         return events
 
-    return BundleResponse(request, plan, look)
+    return BundleResponse(request, read.caller, plan, look)
