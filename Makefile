@@ -88,11 +88,13 @@ bench-growth: $(INSTALLED) ## Measure growth to ten million events; writes docs/
 	$(BIN)/python -m benchmarks --only growth --events 7 --output docs/benchmarks/growth
 
 SEED ?=
+ONLY ?=
 TORTURE_REPORT ?= docs/torture.md
 
 .PHONY: torture
 torture: $(INSTALLED) ## Kill, delay and alter for about an hour; writes docs/torture.md
-	$(BIN)/python -m tests.faults.torture --report $(TORTURE_REPORT) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.faults.torture --report $(TORTURE_REPORT) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies anew

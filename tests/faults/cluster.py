@@ -88,7 +88,7 @@ class Postgres:
         self._postmaster.wait()
 
     async def kill_backend(self, rng: random.Random) -> None:
-        """Kill a backend that serves the application; Postgres then restarts all of them."""
+        """Kill a backend that serves the application, and see Postgres restart all of them."""
         conn = await asyncpg.connect(self.url("postgres"), timeout=10)
         try:
             for _ in range(1_000):
@@ -99,11 +99,19 @@ class Postgres:
                 if rows:
                     with suppress(ProcessLookupError):
                         os.kill(rng.choice(rows)["pid"], signal.SIGKILL)
+                        await self._restarts(conn)
                         return
                 await asyncio.sleep(0.005)
         finally:
             conn.terminate()
         raise AssertionError("no backend was at work")
+
+    async def _restarts(self, conn: Connection) -> None:
+        """Until Postgres has ended this connection, too."""
+        end = time.monotonic() + _READY_SECONDS
+        while not conn.is_closed():
+            assert time.monotonic() < end, "Postgres goes on as if no backend had been killed"
+            await asyncio.sleep(0.005)
 
     async def until_committed(self) -> None:
         """Until a commit of the application has just ended."""

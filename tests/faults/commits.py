@@ -130,9 +130,12 @@ async def _edits(api: Api) -> None:
     edits = {name: route for name, route in WRITES.items() if method_of(route) != "POST"}
     await _edit(stage, WRITES["rotate_webhook_secret"])
     score = edits.pop("score_key_result")
+    # Who has a role keeps it, and nothing is committed: it has to be withdrawn before.
+    grant = edits.pop("grant_role")
     # What deletes goes last: the others need it.
     for route in sorted(edits.values(), key=lambda route: method_of(route) == "DELETE"):
         await _edit(stage, route)
+    await _edit(stage, grant)
     await api.move({"id": stage.ids["cycle_id"]}, "begin-scoring")
     await _edit(stage, score)
 

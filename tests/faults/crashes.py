@@ -62,6 +62,7 @@ async def _round(place: Place, load: Load, victim: str, sizes: Sizes, rng: rando
             await place.postgres.kill_backend(rng)
             # Servers find their way back by themselves.
             await load.until(sizes.acknowledged_a_round - before, _HEALED_SECONDS)
+            await place.postgres.start()
         else:
             place.postgres.kill()
             await asyncio.sleep(rng.random() * 0.2)

@@ -7,17 +7,16 @@ import os
 import platform
 import random
 import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -132,7 +131,9 @@ def main(
     report.parent.mkdir(parents=True, exist_ok=True)
 
     def write(rows: list[Row], postgres: str) -> None:
-        report.write_text(_markdown(rows, sizes, seed, postgres))
+        before = report.read_text() if report.exists() else ""
+        made = _made(postgres) + (", sizes of CI" if small else "")
+        report.write_text(_written(before, rows, sizes, made))
 
     rows = asyncio.run(_run(sizes, seed, only or list(SCENARIOS), write))
     console.print(f"Written to {report}.")
@@ -179,37 +180,63 @@ async def _one(name: str, place: Place, sizes: Sizes, seed: int, progress: Progr
 
 # The report -------------------------------------------------------------------------------
 
+_HEAD = """\
+# What was tried to break it
 
-def _markdown(rows: list[Row], sizes: Sizes, seed: int, postgres: str) -> str:
-    lines = [
-        "# What was tried to break it",
-        "",
-        f"Made by `make torture` on {datetime.now(UTC):%Y-%m-%d}, OKR Ledger {__version__}, "
-        f"Postgres {postgres} as it comes (fsync on), Python {platform.python_version()}, "
-        f"asyncpg {asyncpg.__version__}, uvicorn {version('uvicorn')}, "
-        f"{os.cpu_count()} cores, seed {seed}. Two server processes on one Postgres.",
-        "",
-        "| scenario | promise | what was done | rounds | acknowledged | violations | minutes |",
-        "|---|---|---|---|---|---|---|",
-    ]
+Made by `make torture`, which kills, delays and alters two server processes on one Postgres as it
+comes (fsync on), on {cores} cores. `make torture ONLY=kills` makes one row anew; each tells when it
+was made, of what, and with which seed.
+
+| scenario | promise | what was done | rounds | acknowledged | violations | minutes | made |
+|---|---|---|---|---|---|---|---|
+"""
+_FOOT = """
+Acknowledged are answers over HTTP that were held against the ledger; of replays and alterations,
+events. A seed fixes what is chosen, not how processes interleave; to choose the same again:
+`make torture SEED=1`.
+
+Sizes: {sizes}.
+"""
+_VIOLATED = "## Violated: "
+
+
+def _written(before: str, rows: list[Row], sizes: Sizes, made: str) -> str:
+    """The report as it was, with these rows made anew, in the order of the scenarios."""
+    table, *violated = before.split(f"\n{_VIOLATED}")
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in table.splitlines()}
+    told = {part.partition("\n")[0]: part for part in violated}
     for row in rows:
         out = row.outcome
-        lines.append(
+        lines[row.name] = (
             f"| {row.name} | {out.promise} | {out.what} | {out.rounds:,} | {out.acknowledged:,} "
-            f"| {len(out.violations)} | {row.seconds / 60:.1f} |"
+            f"| {len(out.violations)} | {row.seconds / 60:.1f} | {made}, seed {out.seed} |"
         )
-    lines += [
-        "",
-        "Acknowledged are answers over HTTP that were held against the ledger; of replays and "
-        "alterations, events. The seed fixes what is chosen, not how processes interleave; "
-        f"to choose the same again: `make torture SEED={seed}`.",
-        "",
-        "Sizes: " + ", ".join(f"{f.name} {getattr(sizes, f.name)}" for f in fields(sizes)) + ".",
-    ]
-    for row in rows:
-        for violation in row.outcome.violations:
-            lines += ["", f"## Violated: {row.name}", "", "```", violation, "```"]
-    return "\n".join(lines) + "\n"
+        told.pop(row.name, None)
+        if out.violations:
+            said = "\n\n".join(out.violations)
+            told[row.name] = f"{row.name}\n\n```\n{said}\n```\n"
+    listed = ", ".join(f"{f.name} {getattr(sizes, f.name)}" for f in fields(sizes))
+    return "".join(
+        [
+            _HEAD.format(cores=os.cpu_count()),
+            *(f"{lines[name]}\n" for name in SCENARIOS if name in lines),
+            _FOOT.format(sizes=listed),
+            *(f"\n{_VIOLATED}{told[name]}" for name in SCENARIOS if name in told),
+        ]
+    )
+
+
+def _made(postgres: str) -> str:
+    """Today, and of what the rows are."""
+    try:
+        asked = ["git", "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = __version__
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {commit}, Postgres {postgres}, "
+        f"Python {platform.python_version()}"
+    )
 
 
 if __name__ == "__main__":
