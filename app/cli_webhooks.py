@@ -88,8 +88,11 @@ class _Listener(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > _LARGEST:
-            self._send(413 if length.isdigit() else 411)
+        if not (length.isascii() and length.isdigit()):
+            self._send(411)
+            return
+        if len(length) > len(str(_LARGEST)) or int(length) > _LARGEST:
+            self._send(413)
             return
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -102,6 +104,24 @@ def test_messages_are_printed_and_answered(tmp_path: Path) -> None:
     assert "another webhook's" in told
     assert "no message: no webhook-id" in told
     assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("", 411), ("-1", 411), ("\xb2", 411), ("5000001", 413), ("9" * 5_000, 413)],
+)
+def test_a_body_of_no_length_or_too_long_a_one_is_refused(
+    tmp_path: Path, length: str, status: int
+) -> None:
+    with _listening(tmp_path) as (url, said):
+        where = urlsplit(url)
+        with socket.create_connection((str(where.hostname), int(where.port or 0))) as sent:
+            head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+            sent.sendall(head.encode("latin-1"))
+            sent.settimeout(30)
+            answer = sent.recv(1_000).decode()
+        assert answer.startswith(f"HTTP/1.1 {status} "), answer
+        assert "Traceback" not in said.read_text()
 
 
 def test_it_answers_what_it_is_told_to(tmp_path: Path) -> None:
