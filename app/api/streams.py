@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from app.application.bell import Bell, Ear
 from app.application.keys import Caller
 from app.config import Settings
 from app.domain.errors import Refusal
-from app.queries.history import EventView
+from app.queries.history import ChangeView, EventView
 
 PAGE = 100
 MEDIA_TYPE = "text/event-stream"
@@ -78,11 +78,14 @@ class Streams:
                 del self._open[caller.digest]
 
 
+Told = EventView | ChangeView
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Events after a position, and up to which one the ledger was looked through for them."""
 
-    events: list[EventView]
+    events: Sequence[Told]
     seen: int
     caller: Caller
 
@@ -221,6 +224,6 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _message(event: EventView) -> str:
+def _message(event: Told) -> str:
     # JSON has no line break but escaped, so that one line of data holds it.
     return f"id: {event.position}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from app.application.ledgers import Reader
+from app.domain.catalog import STREAMS
 from app.events import store
 from app.events.envelope import Recorded
 from app.events.store import Filter
@@ -48,6 +50,16 @@ class EventView(View):
     )
 
 
+class ChangeView(View):
+    """That something happened, and to what; nothing of what was said, or by whom."""
+
+    position: int
+    type: str = Field(examples=["check_in.recorded"])
+    stream: StreamView
+    cycle_id: UUID | None
+    recorded_at: datetime
+
+
 def event_view(recorded: Recorded) -> EventView:
     return EventView(
         position=recorded.position,
@@ -67,6 +79,29 @@ def event_view(recorded: Recorded) -> EventView:
         recorded_at=recorded.recorded_at,
         leaf_hash=recorded.leaf_hash().hex(),
     )
+
+
+def change_view(recorded: Recorded) -> ChangeView:
+    return ChangeView(
+        position=recorded.position,
+        type=recorded.type,
+        stream=StreamView(category=recorded.stream.category, id=recorded.stream.id),
+        cycle_id=recorded.cycle_id,
+        recorded_at=recorded.recorded_at,
+    )
+
+
+SHOWN_TO_ALL = tuple(STREAMS.keys() - {"api_key", "webhook", "survey_answer"})
+"""Categories of what anybody who reads goals may see. When somebody answers a survey tells who."""
+
+
+async def changes(reader: Reader, wanted: Filter, limit: int) -> list[ChangeView]:
+    """Like `events`, of what is shown to all."""
+    shown = replace(wanted, categories=SHOWN_TO_ALL)
+    return [
+        change_view(recorded)
+        for recorded in await store.read_page(reader.conn, reader.texts, shown, limit)
+    ]
 
 
 async def events(reader: Reader, wanted: Filter, limit: int) -> list[EventView]:

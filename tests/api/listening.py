@@ -94,13 +94,18 @@ def event_of(part: str) -> Json:
 
 @asynccontextmanager
 async def listening(
-    app: FastAPI, api: Api, query: str = "", method: str = "GET", **headers: str
+    app: FastAPI,
+    api: Api,
+    query: str = "",
+    method: str = "GET",
+    feed: str = "events",
+    **headers: str,
 ) -> AsyncIterator[Heard]:
     """A stream of this organisation that is open, or was refused; left, the client is gone."""
     heard = Heard()
     heard.taking.set()
     sent = {"authorization": f"Bearer {api.key}", **headers}
-    path = f"/v1/organizations/{api.org}/events/stream"
+    path = f"/v1/organizations/{api.org}/{feed}/stream"
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -374,7 +374,7 @@ class Stage:
         """A request to any route, with the documented example as its body."""
         if not options.keys() & {"json", "content"}:
             options["json"] = example_of(route)
-        if route.operation_id == "stream_events":
+        if route.operation_id in ("stream_events", "stream_changes"):
             # What is there, and then no waiting for more.
             options["params"] = {"follow": "false", **(options.get("params") or {})}
         ids = {**self.ids, **self.instead}

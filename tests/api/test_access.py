@@ -191,7 +191,7 @@ async def test_keys_in_use_at_once_are_renewed_together_and_told_apart(
         await other.post(f"/api-keys/{revoked['id']}:revoke")
         return await _seconds_until_refused(doomed)
 
-    *told, seconds = await asyncio.gather(*map(keep_on, holders), revoke())
+    told, seconds = await asyncio.gather(asyncio.gather(*map(keep_on, holders)), revoke())
     assert told == [{(200, 404)}] * 3
     assert seconds < 1
     assert (await operator.request("GET", "")).status_code == 200

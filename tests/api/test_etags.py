@@ -21,7 +21,14 @@ from tests.api.programme import (
     method_of,
 )
 
-_OF_NOW = {"get_ledger", "verify_ledger", "stream_events", "export_ledger", "get_webhook_status"}
+_OF_NOW = {
+    "get_ledger",
+    "verify_ledger",
+    "stream_events",
+    "stream_changes",
+    "export_ledger",
+    "get_webhook_status",
+}
 """They tell of the moment, which is another one each time."""
 _READS = [
     route

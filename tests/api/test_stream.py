@@ -178,6 +178,68 @@ async def test_a_stream_takes_the_scope_and_a_role_that_has_it(app: FastAPI, api
             assert heard.problem["type"] == f"/problems/{problem}"
 
 
+# What changes -----------------------------------------------------------------------------
+
+
+async def test_whoever_may_read_is_told_what_changes_and_not_what_was_said(
+    app: FastAPI, api: Api
+) -> None:
+    person = await api.person("Ada Park")
+    member = await api.key_for("read", person_id=person["id"])
+    async with listening(app, member, feed="changes") as heard:
+        cycle, team = await api.cycle(), await api.team("A secret project")
+        await api.put(f"/teams/{team['id']}/members/{person['id']}", {"role": "member"})
+        objective = await api.objective(cycle, team, why="Nobody else has to know.")
+        told = await _all(api)
+        shown = [event for event in told if event["stream"]["category"] != "api_key"]
+        assert len(shown) == len(told) - 1, "there is one key, of which nobody else is told"
+        parts = ("position", "type", "stream", "cycle_id", "recorded_at")
+        assert await heard.until(len(shown)) == [
+            {part: event[part] for part in parts} for event in shown
+        ]
+        assert heard.events[-1]["stream"]["id"] in str(objective)
+        for said in ("secret", "Nobody else", "Ada", api.key):
+            assert said not in heard.text
+        # What is left out is passed by: nothing is looked through again.
+        await api.key_for("read")
+        await api.patch(f"/teams/{team['id']}", {"name": "Growth"})
+        assert (await heard.until(len(shown) + 1))[-1]["type"] == "team.renamed"
+
+
+async def test_changes_go_on_exactly_where_they_were_cut(app: FastAPI, api: Api) -> None:
+    for number in range(3):
+        await api.key_for("read")
+        await api.team(f"Team {number}")
+    async with listening(app, api, "follow=false", feed="changes") as heard:
+        await heard.over()
+        positions = heard.positions
+    assert positions == [1, 3, 5, 7], "the keys are left out"
+    for at, last in enumerate(positions):
+        async with listening(
+            app, api, "follow=false", feed="changes", last_event_id=str(last)
+        ) as heard:
+            await heard.over()
+            assert heard.positions == positions[at + 1 :]
+    async with listening(app, api, "follow=false&type=team.formed", feed="changes") as heard:
+        await heard.over()
+        assert heard.positions == positions[1:]
+    async with listening(app, api, "after=8", feed="changes") as heard:
+        await heard.over()
+        assert pointers(heard.problem) == ["after"]
+
+
+async def test_changes_end_with_the_key(app: FastAPI, api: Api) -> None:
+    issued = await api.post("/api-keys", {"name": "Page", "scopes": ["read"]})
+    async with listening(app, api.with_key(issued["key"]), feed="changes") as heard:
+        await heard.until(1)
+        await api.post(f"/api-keys/{issued['id']}:revoke")
+        await heard.over()
+    nobody = await api.key_for("check-ins:write")
+    async with listening(app, nobody, feed="changes") as heard:
+        await heard.over()
+        assert heard.problem["type"] == "/problems/forbidden"
+
+
 # For how long -----------------------------------------------------------------------------
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -16,7 +17,7 @@ from app.api.demands import demands
 from app.api.lists import Listing, lists
 from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
 from app.api.reading import Read, json_response, reads_now
-from app.api.streams import EventStream, Found
+from app.api.streams import EventStream, Found, Told
 from app.application import replay
 from app.application.ledgers import OutsideLedger, Reader
 from app.domain.access import Scope
@@ -37,6 +38,7 @@ Types = Annotated[
     list[_Type] | None,
     Query(alias="type", max_length=50, description="Only events of these types."),
 ]
+After = Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")]
 Actor = Annotated[Key | None, Query(description="Only events by this actor, as recorded.")]
 StreamName = Annotated[
     str | None,
@@ -120,7 +122,7 @@ async def get_cycle_history(
 async def list_events(
     organization_id: UUID,
     page: ListHistory,
-    after: Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")] = 0,
+    after: After = 0,
     types: Types = None,
     actor: Actor = None,
     stream: StreamName = None,
@@ -129,47 +131,54 @@ async def list_events(
     return await _page(page, None, types, actor, stream, after)
 
 
-_STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Server-Sent Events. `id` is an event's position, `event` its type, and "
-        "`data` the same JSON on one line as in GET .../events. Lines that begin with a colon say "
-        "that the stream is there.",
-        "content": {
-            streams.MEDIA_TYPE: {
-                "schema": {"type": "string"},
-                "example": 'id: 42\nevent: check_in.recorded\ndata: {"position":42}\n\n',
-            }
-        },
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        max_length=18,
+        pattern="^[0-9]{1,18}$",
+        description="The position of the last event that arrived; it goes before `after`.",
+    ),
+]
+Follow = Annotated[
+    bool, Query(description="`false` ends the stream once all that is there was told.")
+]
+
+
+def _streaming(data: str, example: str) -> dict[int | str, dict[str, Any]]:
+    return {
+        200: {
+            "description": "Server-Sent Events. `id` is an event's position, `event` its type, and "
+            f"{data} Lines that begin with a colon say that the stream is there.",
+            "content": {
+                streams.MEDIA_TYPE: {
+                    "schema": {"type": "string"},
+                    "example": f"id: 42\nevent: check_in.recorded\ndata: {example}\n\n",
+                }
+            },
+        }
     }
-}
 
 
 @router.get(
     "/events/stream",
     operation_id="stream_events",
     response_class=Response,
-    responses=_STREAMED | declared(*ALWAYS, "outside-ledger", "too-many-streams"),
+    responses=_streaming(
+        "`data` the same JSON on one line as in GET .../events.", '{"position":42}'
+    )
+    | declared(*ALWAYS, "outside-ledger", "too-many-streams"),
 )
 async def stream_events(
     organization_id: UUID,
     request: Request,
     read: ReadLedger,
-    after: Annotated[int, Query(ge=0, le=2**62, description="A ledger position.")] = 0,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            max_length=18,
-            pattern="^[0-9]{1,18}$",
-            description="The position of the last event that arrived; it goes before `after`.",
-        ),
-    ] = None,
+    after: After = 0,
+    last_event_id: LastEventId = None,
     types: Types = None,
     actor: Actor = None,
     stream: StreamName = None,
-    follow: Annotated[
-        bool, Query(description="`false` ends the stream once all that is there was told.")
-    ] = True,
+    follow: Follow = True,
 ) -> Response:
     """The ledger after a position, and then each event as it is recorded (Server-Sent Events).
 
@@ -177,26 +186,82 @@ async def stream_events(
     on with the one after it. The stream ends when the key may read it no more, when the server is
     told to go, and when nothing of it is taken for a while.
     """
-    begin = after if last_event_id is None else int(last_event_id)
     wanted = Filter(types=_types(types), actor=actor, stream=_stream(stream))
+    begin = _Beginning(after, last_event_id)
+    return await _streamed(request, read, wanted, begin, history.events, follow=follow)
+
+
+@router.get(
+    "/changes/stream",
+    operation_id="stream_changes",
+    response_class=Response,
+    responses=_streaming(
+        "`data` says what changed, and nothing of what was said: read that again.",
+        '{"position":42,"type":"check_in.recorded"}',
+    )
+    | declared(*ALWAYS, "outside-ledger", "too-many-streams"),
+)
+async def stream_changes(
+    organization_id: UUID,
+    request: Request,
+    read: Annotated[Read, reads_now(Scope.READ)],
+    after: After = 0,
+    last_event_id: LastEventId = None,
+    types: Types = None,
+    follow: Follow = True,
+) -> Response:
+    """What changes, as it does (Server-Sent Events): for a page that is to stay true.
+
+    As `stream_events`, for whoever may read goals: a change's position, its type, what it was made
+    to, and its cycle. What becomes of keys, webhooks and answers to surveys is not told.
+    """
+    wanted, begin = Filter(types=_types(types)), _Beginning(after, last_event_id)
+    return await _streamed(request, read, wanted, begin, history.changes, follow=follow)
+
+
+class _Beginning(NamedTuple):
+    """Where a stream goes on: what arrived last goes before what was asked for first."""
+
+    after: int
+    last_event_id: str | None
+
+    @property
+    def position(self) -> int:
+        return self.after if self.last_event_id is None else int(self.last_event_id)
+
+    @property
+    def pointer(self) -> str:
+        return "after" if self.last_event_id is None else "Last-Event-ID"
+
+
+async def _streamed(
+    request: Request,
+    read: Read,
+    wanted: Filter,
+    begin: _Beginning,
+    page: Callable[[Reader, Filter, int], Awaitable[Sequence[Told]]],
+    *,
+    follow: bool,
+) -> EventStream:
+    """Raises OutsideLedger."""
     async with read.reader() as reader:
-        if begin > reader.position:
+        if begin.position > reader.position:
             raise OutsideLedger(
-                f"The ledger has come to position {reader.position}, and not to {begin}.",
-                pointer="after" if last_event_id is None else "Last-Event-ID",
+                f"The ledger has come to position {reader.position}, and not to {begin.position}.",
+                pointer=begin.pointer,
             )
 
     async def look(position: int) -> Found:
         async with read.reader() as reader:
             here = replace(wanted, after=position, up_to=reader.position)
-            events = await history.events(reader, here, streams.PAGE)
-            seen = events[-1].position if len(events) == streams.PAGE else reader.position
+            told = await page(reader, here, streams.PAGE)
+            seen = told[-1].position if len(told) == streams.PAGE else reader.position
         # Asked after reading: of what follows a revocation, nothing is told.
         caller = await caller_still(request)
-        permit(caller, read.scope, organization_id)
-        return Found(events, seen, caller)
+        permit(caller, read.scope, read.org_id)
+        return Found(told, seen, caller)
 
-    return EventStream(request.app, organization_id, read.caller, look, begin, follow=follow)
+    return EventStream(request.app, read.org_id, read.caller, look, begin.position, follow=follow)
 
 
 class LedgerView(View):

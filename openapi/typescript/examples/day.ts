@@ -19,7 +19,7 @@ import {
   pages,
   unchanged,
 } from "../src/client.js";
-import { type Following, follow } from "../src/live.js";
+import { type Following, follow, followChanges } from "../src/live.js";
 
 const ORGANIZATION = "/v1/organizations/{organization_id}";
 
@@ -266,8 +266,7 @@ async function live({ api, here }: Desk, id: string, server: Pick<Following, "ba
   const keyResult = { params: { path: { ...here, key_result_id: id } } };
   const shown = await api.GET(`${ORGANIZATION}/key-results/{key_result_id}`, keyResult);
   const after = ledgerPosition(shown.response);
-  const stop = new AbortController();
-  const following = { ...server, organizationId: here.organization_id, after, signal: stop.signal };
+  const following = { ...server, organizationId: here.organization_id, after };
 
   let last = after;
   const writing = (async () => {
@@ -279,21 +278,24 @@ async function live({ api, here }: Desk, id: string, server: Pick<Following, "ba
       last = ledgerPosition(response);
     }
   })();
-  const told: number[] = [];
-  const telling = (async () => {
-    for await (const event of follow(following)) {
+  const hear = async (feed: typeof follow | typeof followChanges, show: (line: string) => void) => {
+    const stop = new AbortController();
+    const told: number[] = [];
+    for await (const event of feed({ ...following, signal: stop.signal })) {
       told.push(event.position);
-      say(`Live: ${event.type} at ${event.position}.`);
+      show(`Live: ${event.type} at ${event.position}.`);
       if (event.position >= after + 6) {
         stop.abort();
       }
     }
-  })();
-  await Promise.all([writing, telling]);
+    return told;
+  };
+  // With what was said, for whoever may read the history; and without, for a page of anybody's.
+  const [events, changes] = await Promise.all([hear(follow, say), hear(followChanges, () => {}), writing]);
 
   // Positions have no gaps: a client can see for itself that it missed nothing.
-  const expected = Array.from({ length: last - after }, (_, n) => after + n + 1);
-  say(`Every event once: ${told.join() === expected.join() ? "yes" : "no"}.`);
+  const expected = Array.from({ length: last - after }, (_, n) => after + n + 1).join();
+  say(`Every event once: ${events.join() === expected && changes.join() === expected ? "yes" : "no"}.`);
 }
 
 /** Where the ledger stood: what is on the screen goes on from there. */

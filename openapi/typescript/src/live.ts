@@ -1,12 +1,14 @@
 /**
- * The live feed: every event once and in order, whatever cuts the connection in between.
+ * What happens, live: every event once and in order, whatever cuts the connection in between.
  *
- * The browser's own `EventSource` sends no Authorization header, so this is built on `fetch`. It
- * takes a key with the scope `history:read`.
+ * The browser's own `EventSource` sends no Authorization header, so this is built on `fetch`.
  */
 import { type Schemas, ProblemError, pause, problemOf } from "./client.js";
 
 export type LedgerEvent = Schemas["EventView"];
+
+/** That something happened, and to what; nothing of what was said. */
+export type Change = Pick<LedgerEvent, "position" | "type" | "stream" | "cycle_id" | "recorded_at">;
 
 export interface Following {
   baseUrl: string;
@@ -25,14 +27,26 @@ const SILENT_MILLISECONDS = 45_000;
 const AGAIN_MILLISECONDS = 1_000;
 
 /**
- * Events as they are recorded, for as long as they are wanted. It connects again by itself, with
- * the last position as Last-Event-ID. Throws `ProblemError` where the key may not follow (any more).
+ * What changes, for whoever has the scope `read`: enough to know what to read again. Like `follow`.
  */
-export async function* follow(asked: Following): AsyncGenerator<LedgerEvent, void, undefined> {
+export function followChanges(asked: Following): AsyncGenerator<Change, void, undefined> {
+  return told<Change>("changes", asked);
+}
+
+/**
+ * Events as they are recorded, for as long as they are wanted; it takes the scope `history:read`. It
+ * connects again by itself, with the last position as Last-Event-ID. Throws `ProblemError` where the
+ * key may not follow (any more).
+ */
+export function follow(asked: Following): AsyncGenerator<LedgerEvent, void, undefined> {
+  return told<LedgerEvent>("events", asked);
+}
+
+async function* told<T extends Change>(feed: string, asked: Following): AsyncGenerator<T, void, undefined> {
   let last = asked.after;
   while (!asked.signal?.aborted) {
     try {
-      for await (const event of connection(asked, last)) {
+      for await (const event of connection<T>(feed, asked, last)) {
         last = event.position;
         yield event;
       }
@@ -49,13 +63,13 @@ export async function* follow(asked: Following): AsyncGenerator<LedgerEvent, voi
 }
 
 /** The events of one connection. What was cut in the middle of an event is no event. */
-async function* connection(asked: Following, last: number): AsyncGenerator<LedgerEvent, void, undefined> {
+async function* connection<T>(feed: string, asked: Following, last: number): AsyncGenerator<T, void, undefined> {
   const ended = new AbortController();
   const end = () => ended.abort();
   asked.signal?.addEventListener("abort", end);
   let watch = setTimeout(end, SILENT_MILLISECONDS);
   try {
-    const address = new URL(`/v1/organizations/${asked.organizationId}/events/stream`, asked.baseUrl);
+    const address = new URL(`/v1/organizations/${asked.organizationId}/${feed}/stream`, asked.baseUrl);
     for (const type of asked.types ?? []) {
       address.searchParams.append("type", type);
     }
@@ -83,7 +97,7 @@ async function* connection(asked: Following, last: number): AsyncGenerator<Ledge
         // Other messages are signs of life.
         const data = message.split("\n").find((line) => line.startsWith("data: "));
         if (data) {
-          yield JSON.parse(data.slice("data: ".length)) as LedgerEvent;
+          yield JSON.parse(data.slice("data: ".length)) as T;
         }
       }
     }

@@ -2339,6 +2339,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/organizations/{organization_id}/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Changes
+         * @description What changes, as it does (Server-Sent Events): for a page that is to stay true.
+         *
+         *     As `stream_events`, for whoever may read goals: a change's position, its type, what it was made
+         *     to, and its cycle. What becomes of keys, webhooks and answers to surveys is not told.
+         */
+        get: operations["stream_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organizations/{organization_id}/ledger": {
         parameters: {
             query?: never;
@@ -38882,6 +38905,159 @@ export interface operations {
                      * @example id: 42
                      *     event: check_in.recorded
                      *     data: {"position":42}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `/problems/bad-request`: The request cannot be read. */
+            400: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/unauthenticated`: No valid key. */
+            401: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/forbidden`: The key may not do this. `/problems/out-of-reach`: Your roles do not reach so far. */
+            403: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/not-found`: There is no such thing. `/problems/outside-ledger`: The moment lies outside the ledger. */
+            404: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/uri-too-long`: The address is too long. */
+            414: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/invalid`: A value is not valid. */
+            422: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/too-many-requests`: Too many requests. `/problems/too-many-streams`: Too many event streams. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/headers-too-large`: The headers are too large. */
+            431: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/internal`: The server failed. */
+            500: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `/problems/overloaded`: The server has too much to do. `/problems/unavailable`: The database does not answer. */
+            503: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_changes: {
+        parameters: {
+            query?: {
+                /** @description A ledger position. */
+                after?: number;
+                /** @description Only events of these types. */
+                type?: ("alignment.agreed" | "alignment.withdrawn" | "api_key.issued" | "api_key.revoked" | "blocker.handed_over" | "blocker.raised" | "blocker.resolved" | "check_in.corrected" | "check_in.recorded" | "check_in.retracted" | "coach.certified" | "coach.designated" | "coach.relieved" | "coach.teams_covered" | "cycle.cancelled" | "cycle.closed" | "cycle.continued" | "cycle.drafting_begun" | "cycle.opened" | "cycle.planned" | "cycle.reflection_begun" | "cycle.renamed" | "cycle.rescheduled" | "cycle.scoring_begun" | "decision.made" | "dependency.accepted" | "dependency.declared" | "dependency.declined" | "dependency.delivered" | "dependency.passed_on" | "dependency.withdrawn" | "key_result.amended" | "key_result.drafted" | "key_result.removed" | "key_result.reset" | "key_result.scored" | "key_result.succeeded" | "kpi.focused" | "kpi.left_range" | "kpi.reading_recorded" | "kpi.registered" | "kpi.retired" | "kpi.returned" | "kpi.returned_to_range" | "kpi.revised" | "objective.closed" | "objective.committed" | "objective.drafted" | "objective.handed_over" | "objective.proposed" | "objective.result_reported" | "objective.revised" | "organization.founded" | "organization.renamed" | "person.corrected" | "person.erased" | "person.identity_linked" | "person.identity_unlinked" | "person.left" | "person.registered" | "reflection.recorded" | "role.granted" | "role.withdrawn" | "survey.answered" | "team.disbanded" | "team.formed" | "team.member_joined" | "team.member_left" | "team.member_role_changed" | "team.moved" | "team.renamed" | "webhook.changed" | "webhook.disabled" | "webhook.enabled" | "webhook.registered" | "webhook.removed" | "webhook.secret_rotated" | "workshop.attendance_recorded" | "workshop.cancelled" | "workshop.completed" | "workshop.outcome_recorded" | "workshop.people_invited" | "workshop.rescheduled" | "workshop.scheduled")[];
+                /** @description `false` ends the stream once all that is there was told. */
+                follow?: boolean;
+            };
+            header?: {
+                /** @description The position of the last event that arrived; it goes before `after`. */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                organization_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-Sent Events. `id` is an event's position, `event` its type, and `data` says what changed, and nothing of what was said: read that again. Lines that begin with a colon say that the stream is there. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    ETag: components["headers"]["ETag"];
+                    "Ledger-Position": components["headers"]["Ledger-Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example id: 42
+                     *     event: check_in.recorded
+                     *     data: {"position":42,"type":"check_in.recorded"}
                      */
                     "text/event-stream": string;
                 };
