@@ -124,7 +124,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
             def grown(org_id: UUID, position: int) -> None:
                 bell.ring(org_id, position)
-                app.state.sender.wake()
+                app.state.sender.grown(org_id)
 
             ledgers = app.state.ledgers = Ledgers(
                 pool,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from app.application.webhooks.leases import AT_ONCE, Messages
 from app.application.webhooks.outbox import KEPT
 from app.application.webhooks.posting import Poster
 from app.application.webhooks.schedule import DELAYS
-from app.application.webhooks.sender import Sender
+from app.application.webhooks.sender import PLACES_OF_ONE, Sender
 from app.application.webhooks.targets import Targets
 from app.events.store import Connection
 from app.queries.webhooks import event_message, sample_message
@@ -278,6 +280,38 @@ async def test_a_target_that_hangs_keeps_no_other_one_waiting(api: Api, receiver
         assert len({one.id for one in received}) == 5
 
 
+async def test_an_organisation_whose_receivers_hang_keeps_no_other_one_waiting(
+    api: Api, receiver: Receiver, sending_client: httpx.AsyncClient
+) -> None:
+    async with receiving() as slow:
+        slow.reply = lambda _: Reply(seconds=SECONDS)
+        for _ in range(5):
+            hanging = await api.webhook(url=slow.url)
+            for _ in range(AT_ONCE):
+                await api.post(f"/webhooks/{hanging['id']}:test", status=201)
+        await slow.first(PLACES_OF_ONE)
+        other = await Api.found(sending_client, api.key)
+        await other.post("/webhooks", {"url": receiver.url})
+        await other.team()
+        await receiver.first(1, seconds=5)
+        assert len(slow.received) == PLACES_OF_ONE
+
+
+async def test_what_the_address_before_said_says_nothing_of_the_new_one(
+    api: Api, receiver: Receiver
+) -> None:
+    async with receiving() as before:
+        before.reply = lambda _: Reply(410, seconds=3)
+        webhook = await api.post("/webhooks", {"url": before.url})
+        await api.team()
+        await before.first(1)
+        await api.patch(f"/webhooks/{webhook['id']}", {"url": receiver.url})
+        await receiver.until(lambda got: before.received[0].id in {one.id for one in got})
+    assert (await api.get(f"/webhooks/{webhook['id']}"))["status"] == "enabled"
+    (moved,) = await log(api, webhook, type="team.formed")
+    assert [one["status"] for one in (await detail(api, moved))["log"]] == [410, 204]
+
+
 # Once more --------------------------------------------------------------------------------
 
 
@@ -464,6 +498,30 @@ async def test_what_was_delivered_a_month_ago_is_forgotten(
         "SELECT count(*) FROM webhook_attempts WHERE org_id = $1::uuid", api.org
     )
     assert kept == 1
+
+
+async def test_however_much_is_old_all_of_it_is_forgotten(
+    api: Api, receiver: Receiver, sending_owner: Connection, sending_app: Any
+) -> None:
+    webhook = await api.post("/webhooks", {"url": receiver.url})
+    await sending_owner.execute(
+        "INSERT INTO webhook_deliveries (org_id, delivery_id, webhook_id, number, event_id, type, "
+        "status, attempts, tries, made_at, finished_at) "
+        "SELECT $1::uuid, gen_random_uuid(), $2::uuid, n, gen_random_uuid(), 'team.formed', "
+        "'delivered', 1, 0, now() - interval '31 days', now() - interval '31 days' "
+        "FROM generate_series(1, 1200) n",
+        api.org,
+        webhook["id"],
+    )
+    sender: Sender = sending_app.state.sender
+    # As if a minute had gone by.
+    sender._tidied_at = -math.inf
+    sender.wake()
+
+    async def is_empty() -> bool:
+        return not await log(api, webhook)
+
+    await until(is_empty)
 
 
 async def test_the_log_is_narrowed_by_status_and_type(api: Api, receiver: Receiver) -> None:

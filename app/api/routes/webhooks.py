@@ -34,6 +34,7 @@ from app.domain.webhook import (
     RemoveWebhook,
     RotateWebhookSecret,
     SendThroughWebhook,
+    Status,
     Webhook,
 )
 from app.events import store
@@ -107,7 +108,7 @@ async def register_webhook(
         location = f"/v1/organizations/{organization_id}/webhooks/{id}"
         return await _unsigned(unit, id, status=201, location=location)
 
-    return _signed(await write(work), secret)
+    return _signed(_woken(request, await write(work)), secret)
 
 
 @router.get(
@@ -218,7 +219,9 @@ async def disable_webhook(
     response_model=WebhookView,
     responses=declared(*WRITES),
 )
-async def enable_webhook(organization_id: UUID, webhook_id: UUID, write: WriteWebhooks) -> Response:
+async def enable_webhook(
+    organization_id: UUID, webhook_id: UUID, request: Request, write: WriteWebhooks
+) -> Response:
     """Send what is recorded from now on. For what was missed meanwhile, ask with `:redeliver`."""
 
     async def work(unit: UnitOfWork) -> Answer:
@@ -226,7 +229,7 @@ async def enable_webhook(organization_id: UUID, webhook_id: UUID, write: WriteWe
         await outbox.start(unit.conn, organization_id, webhook_id, unit.position)
         return await answer(unit, webhooks.webhook, webhook_id)
 
-    return await write(work)
+    return _woken(request, await write(work))
 
 
 @router.post(
@@ -236,7 +239,7 @@ async def enable_webhook(organization_id: UUID, webhook_id: UUID, write: WriteWe
     responses=declared(*WRITES),
 )
 async def rotate_webhook_secret(
-    organization_id: UUID, webhook_id: UUID, write: WriteWebhooks
+    organization_id: UUID, webhook_id: UUID, request: Request, write: WriteWebhooks
 ) -> Response:
     """Sign with a new secret, shown in this answer only. The one before signs for 24 h more."""
     secret = signing.make_secret()
@@ -245,13 +248,13 @@ async def rotate_webhook_secret(
         command = RotateWebhookSecret(webhook_id=webhook_id)
         await unit.execute(command, expected=write.expected)
         await outbox.keep_secret(unit.conn, organization_id, webhook_id, secret)
-        state = await unit.state("webhook", webhook_id)
-        if state.status == "enabled":
+        state: Webhook | None = await unit.state("webhook", webhook_id)
+        if state is not None and state.status is Status.ENABLED:
             # It may be from elsewhere, and have had none.
             await outbox.start(unit.conn, organization_id, webhook_id, unit.position)
         return await _unsigned(unit, webhook_id)
 
-    return _signed(await write(work), secret)
+    return _signed(_woken(request, await write(work)), secret)
 
 
 @router.post(
@@ -424,7 +427,11 @@ async def _sent(
             )
         return await send(unit, cursor)
 
-    response = await write(work)
+    return _woken(request, await write(work))
+
+
+def _woken(request: Request, response: Response) -> Response:
+    """The answer, of which the sender of this process knows: others see it in some seconds."""
     request.app.state.sender.wake()
     return response
 

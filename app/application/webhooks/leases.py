@@ -163,17 +163,7 @@ async def report(conn: Connection, claimed: Claimed, outcome: Outcome) -> bool:
             claimed.webhook_id,
             outcome.has_arrived,
         )
-    await conn.execute(
-        "UPDATE webhook_attempts SET status = $4, error = $5, milliseconds = $6, answer = $7 "
-        "WHERE org_id = $1 AND delivery_id = $2 AND number = $3",
-        claimed.org_id,
-        claimed.delivery_id,
-        claimed.attempt,
-        outcome.status,
-        outcome.error,
-        outcome.milliseconds,
-        outcome.answer,
-    )
+    await _log(conn, claimed, outcome)
     if outcome.has_arrived:
         # Even where somebody else has it by now: it has arrived.
         await conn.execute(
@@ -185,6 +175,33 @@ async def report(conn: Connection, claimed: Claimed, outcome: Outcome) -> bool:
         )
         return False
     return await _failed(conn, claimed, outcome)
+
+
+async def begin_again(conn: Connection, claimed: Claimed, outcome: Outcome) -> None:
+    """Note an attempt that failed where the webhook is no more: the next one is due at once."""
+    await store.as_organization(conn, claimed.org_id)
+    await _log(conn, claimed, outcome)
+    await conn.execute(
+        "UPDATE webhook_deliveries SET due_at = clock_timestamp(), leased_until = NULL "
+        "WHERE org_id = $1 AND delivery_id = $2 AND attempts = $3 AND status = 'pending'",
+        claimed.org_id,
+        claimed.delivery_id,
+        claimed.attempt,
+    )
+
+
+async def _log(conn: Connection, claimed: Claimed, outcome: Outcome) -> None:
+    await conn.execute(
+        "UPDATE webhook_attempts SET status = $4, error = $5, milliseconds = $6, answer = $7 "
+        "WHERE org_id = $1 AND delivery_id = $2 AND number = $3",
+        claimed.org_id,
+        claimed.delivery_id,
+        claimed.attempt,
+        outcome.status,
+        outcome.error,
+        outcome.milliseconds,
+        outcome.answer,
+    )
 
 
 async def _failed(conn: Connection, claimed: Claimed, outcome: Outcome) -> bool:
@@ -214,6 +231,14 @@ async def due(conn: Connection, most: int) -> list[tuple[UUID, UUID]]:
     """Organisations and webhooks that there is something to do for, in whatever organisation."""
     rows = await conn.fetch("SELECT org_id, webhook_id FROM webhooks_due($1)", most)
     return [(row["org_id"], row["webhook_id"]) for row in rows]
+
+
+async def standing(conn: Connection, most: int) -> dict[UUID, float | None]:
+    """Up to `most` organisations that anything is sent to, and when something of what waits there
+    is due: in how many seconds; None where nothing waits.
+    """
+    rows = await conn.fetch("SELECT org_id, seconds FROM webhooks_standing($1)", most)
+    return {row["org_id"]: row["seconds"] for row in rows}
 
 
 async def untidy(conn: Connection, most: int) -> list[UUID]:

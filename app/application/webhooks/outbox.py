@@ -264,14 +264,20 @@ async def _begin_anew(conn: Connection, cursor: Cursor, ids: Sequence[UUID]) -> 
 # Tidying up -------------------------------------------------------------------------------
 
 
-async def tidy(conn: Connection, org_id: UUID) -> None:
-    """Drop some of what is too old to be shown, and secrets that have had their time."""
-    await conn.execute(
-        "WITH old AS (DELETE FROM webhook_deliveries WHERE org_id = $1 AND delivery_id IN ("
-        "SELECT delivery_id FROM webhook_deliveries WHERE org_id = $1 "
-        "AND finished_at < clock_timestamp() - $2::interval LIMIT $3 FOR UPDATE SKIP LOCKED) "
-        "RETURNING delivery_id) DELETE FROM webhook_attempts "
-        "WHERE org_id = $1 AND delivery_id IN (SELECT delivery_id FROM old)",
+async def tidy(conn: Connection, org_id: UUID) -> bool:
+    """Drop some of what is too old to be shown, and secrets that have had their time.
+
+    Whether there is more.
+    """
+    # Materialized: a plan may run a subquery more than once, and take more than its limit.
+    dropped = await conn.fetchval(
+        "WITH old AS MATERIALIZED (SELECT delivery_id FROM webhook_deliveries WHERE org_id = $1 "
+        "AND finished_at < clock_timestamp() - $2::interval LIMIT $3 FOR UPDATE SKIP LOCKED), "
+        "deliveries AS (DELETE FROM webhook_deliveries "
+        "WHERE org_id = $1 AND delivery_id IN (SELECT delivery_id FROM old)), "
+        "attempts AS (DELETE FROM webhook_attempts "
+        "WHERE org_id = $1 AND delivery_id IN (SELECT delivery_id FROM old)) "
+        "SELECT count(*) FROM old",
         org_id,
         KEPT,
         _TIDIED,
@@ -279,3 +285,4 @@ async def tidy(conn: Connection, org_id: UUID) -> None:
     await conn.execute(
         "DELETE FROM webhook_secrets WHERE org_id = $1 AND until <= clock_timestamp()", org_id
     )
+    return int(dropped) == _TIDIED
