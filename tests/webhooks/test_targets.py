@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.application.webhooks.posting import Outcome, Poster
 from app.application.webhooks.targets import PLAIN, REFUSED, TargetRefused, Targets
 from app.domain.webhook import Url
-from tests.webhooks.receiver import Receiver, Reply, receiving
+from tests.webhooks.receiver import SECONDS, Receiver, Reply, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -251,6 +251,22 @@ async def test_a_receiver_that_drips_its_answer_has_answered() -> None:
         receiver.reply = lambda _: Reply(raw=head)
         outcome = await _post(Targets(LOOPBACK), receiver.url)
         assert (outcome.has_arrived, outcome.answer) == (True, "part")
+
+
+async def test_what_is_answered_just_in_time_has_arrived_however_slow_its_body_is() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+        await asyncio.sleep(SECONDS)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    began = time.monotonic()
+    outcome = await _post(Targets(LOOPBACK), f"http://127.0.0.1:{port}/", seconds=1)
+    assert (outcome.has_arrived, outcome.status, outcome.answer) == (True, 200, "part")
+    assert time.monotonic() - began < 10
+    server.close()
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:

@@ -18,10 +18,12 @@ from app.application.webhooks.schedule import retry_after
 from app.application.webhooks.targets import Guarded, TargetRefused, Targets
 
 ATTEMPT_SECONDS = 15.0
-"""For all of it: the name, the connection, the message, the answer."""
+"""For the name, the connection, the message, and until an answer begins."""
 ANSWER_BYTES = 1024
 """So much is read of an answer, and kept."""
 _ANSWER_SECONDS = 2.0
+"""For so long what an answer begins with is waited for: with the rest, less than a lease."""
+_CLOSING_SECONDS = 1.0
 _CONNECT_SECONDS = 5.0
 """For one address of a name; there may be others."""
 GONE = 410
@@ -70,8 +72,8 @@ class Poster:
         began = time.monotonic()
         answer, error = None, None
         try:
-            async with asyncio.timeout(self._seconds):
-                answer = await self._answer(url, headers, body)
+            async with asyncio.timeout(self._seconds) as limit:
+                answer = await self._answer(url, headers, body, limit)
         except (TimeoutError, httpcore.TimeoutException):
             error = f"There was no answer within {self._seconds:g} seconds."
         except TargetRefused as refused:
@@ -90,7 +92,9 @@ class Poster:
         asked = retry_after(answer.retry_after, datetime.now(UTC))
         return Outcome(answer.status, error, milliseconds, answer.text, asked)
 
-    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> _Answer:
+    async def _answer(
+        self, url: str, headers: Mapping[str, str], body: bytes, limit: asyncio.Timeout
+    ) -> _Answer:
         parts = urlsplit(url)
         is_plain = parts.scheme == "http"
         if self._tls is None and not is_plain:
@@ -122,6 +126,9 @@ class Poster:
                 extensions={"timeout": {"connect": _CONNECT_SECONDS}},
             ) as response,
         ):
+            # It has answered in time, however long the rest of it takes.
+            clock = asyncio.get_running_loop().time
+            limit.reschedule(clock() + _ANSWER_SECONDS + _CLOSING_SECONDS)
             asked = [value for name, value in response.headers if name.lower() == b"retry-after"]
             return _Answer(
                 response.status,

@@ -123,7 +123,7 @@ class Sender:
                         self._tidied_at = time.monotonic()
                 self._is_told = False
             except _LOST as error:
-                self._report(error)
+                self._complain(error)
             if pause:
                 # Not `wait_for`, which in Python 3.11 may take a cancellation for an answer.
                 with suppress(TimeoutError):
@@ -131,7 +131,7 @@ class Sender:
                         await self._woken.wait()
                         await asyncio.sleep(_GATHER_SECONDS)
 
-    def _report(self, error: Exception) -> None:
+    def _complain(self, error: Exception) -> None:
         """Once for each outage."""
         if not self._is_told:
             logs.report(_log, "webhooks", error)
@@ -165,7 +165,7 @@ class Sender:
                 raise
             except Exception as error:
                 # What one webhook meets keeps no other one waiting.
-                self._report(error)
+                self._complain(error)
         return 0.0 if moved else pause
 
     async def _look(self) -> tuple[list[tuple[UUID, UUID]], float]:
@@ -199,7 +199,7 @@ class Sender:
         self.wake()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            self._report(error)
+            self._complain(error)
 
     # One message --------------------------------------------------------------------------
 
@@ -250,12 +250,12 @@ class Sender:
                 await self._ledgers.run(claimed.org_id, meta, work)
 
     async def _tidy(self) -> bool:
-        """Drop some of what is too old; whether there is more of it."""
-        has_more = False
+        """Drop some of what is too old; whether there may be more of it."""
+        has_dropped = False
         async with self._connections, transaction(self._ledgers.pool, readonly=True) as conn:
             found = await leases.untidy(conn, _LOOKED_AT)
         for org_id in found:
             async with self._connections, transaction(self._ledgers.pool) as conn:
                 await store.as_organization(conn, org_id)
-                has_more |= await outbox.tidy(conn, org_id)
-        return has_more
+                has_dropped |= await outbox.tidy(conn, org_id)
+        return has_dropped
