@@ -135,17 +135,17 @@ async def test_a_sheet_says_what_the_list_says(route: APIRoute, stage: Stage, he
             _told(row, name, value)
 
 
-async def test_the_organisations_can_be_had_as_csv(stage: Stage) -> None:
+async def test_the_organisations_can_be_had_as_csv(hers: Stage) -> None:
     (route,) = (one for one in _LISTS if one not in _OF_AN_ORGANIZATION)
-    as_json = await _ask(stage, route)
+    as_json = await _ask(hers, route)
     for asked in ({"format": "csv"}, {}):
         headers = {} if asked else {"Accept": "text/csv"}
-        answer = await _ask(stage, route, headers=headers, **asked)
-        assert [row["id"] for row in _rows(answer)] == [stage.ids["organization_id"]]
+        answer = await _ask(hers, route, headers=headers, **asked)
+        assert [row["id"] for row in _rows(answer)] == [hers.ids["organization_id"]]
         disposition = answer.headers["Content-Disposition"]
         assert disposition == 'attachment; filename="organizations.csv"'
         assert as_json.headers["Vary"] == answer.headers["Vary"] == "Accept"
-    assert [one["id"] for one in as_json.json()["items"]] == [stage.ids["organization_id"]]
+    assert [one["id"] for one in as_json.json()["items"]] == [hers.ids["organization_id"]]
 
 
 @every_list
