@@ -308,12 +308,28 @@ class KeyResult:
         )
 
     def with_check_in(self, told: CheckIn) -> KeyResult:
-        """After a check-in was told anew; the last words are found again."""
-        return self._standing_on({**self.check_ins, told.check_in_id: told})
+        """After a check-in was told anew; the last words are found again where they may differ."""
+        check_ins = {**self.check_ins, told.check_in_id: told}
+        if self._has_last_word(told.check_in_id) or self._may_have_last_word(told):
+            return self._standing_on(check_ins)
+        return replace(self, check_ins=Growing(check_ins))
 
     def without_check_in(self, check_in_id: UUID) -> KeyResult:
-        left = {id: one for id, one in self.check_ins.items() if id != check_in_id}
-        return self._standing_on(left)
+        left = dict(self.check_ins)
+        left.pop(check_in_id, None)
+        if self._has_last_word(check_in_id):
+            return self._standing_on(left)
+        return replace(self, check_ins=Growing(left))
+
+    def _has_last_word(self, check_in_id: UUID) -> bool:
+        return any(one.check_in_id == check_in_id for one in self.last.values())
+
+    def _may_have_last_word(self, told: CheckIn) -> bool:
+        return any(
+            aspect not in self.last or self.last[aspect].occurred_at <= told.occurred_at
+            for aspect in ASPECTS
+            if self._counts(told, aspect)
+        )
 
     def known_at(self, moment: datetime) -> KeyResult:
         """With only what occurred up to a moment."""
@@ -323,12 +339,13 @@ class KeyResult:
 
     def _standing_on(self, check_ins: Mapping[UUID, CheckIn]) -> KeyResult:
         last: dict[Aspect, CheckIn] = {}
-        for aspect in ASPECTS:
-            # Of two that speak of the same moment, the later told has the last word.
-            saying = [one for one in check_ins.values() if self._counts(one, aspect)]
-            saying.sort(key=lambda one: one.occurred_at)
-            if saying:
-                last[aspect] = saying[-1]
+        for one in check_ins.values():
+            for aspect in ASPECTS:
+                before = last.get(aspect)
+                # Of two that speak of the same moment, the later told has the last word.
+                is_later = before is None or before.occurred_at <= one.occurred_at
+                if is_later and self._counts(one, aspect):
+                    last[aspect] = one
         return replace(self, check_ins=Growing(check_ins), last=last)
 
     def _counts(self, one: CheckIn, aspect: Aspect) -> bool:

@@ -703,3 +703,43 @@ def test_the_standing_is_the_last_word_whatever_the_order_of_recording(
         return
     _, _, reading = max(valued)
     assert state.progress() == progress(METRIC, [Told(reading, NOW)])
+
+
+_few_moments = st.integers(0, 3).map(lambda hours: NOW - timedelta(hours=hours))
+_few_terms = st.builds(
+    CheckInTerms,
+    value=st.none() | st.integers(0, 5).map(Decimal),
+    confidence=st.none() | st.integers(0, 10).map(lambda tenths: Decimal(tenths) / 10),
+    health=st.none() | st.sampled_from(Health),
+)
+_steps = st.tuples(st.sampled_from("tttcr"), st.integers(0, 5), _few_terms, _few_moments)
+
+
+@given_any(st.lists(_steps, max_size=16))
+def test_the_last_words_are_those_of_what_stands_after_any_corrections(
+    steps: list[tuple[str, int, CheckInTerms, datetime]],
+) -> None:
+    state = decider.fold([KEY_RESULT_DRAFTED])
+    assert state is not None
+    stands: dict[int, CheckIn] = {}
+    for n, (step, which, terms, moment) in enumerate(steps):
+        known = list(stands)
+        if step != "t" and not known:
+            continue
+        number = n if step == "t" else known[which % len(known)]
+        told = CheckIn(uid(100 + number), terms, moment)
+        if step == "t":
+            state = state.with_new_check_in(told)
+        elif step == "c":
+            state = state.with_check_in(told)
+        else:
+            state = state.without_check_in(told.check_in_id)
+        stands = {**stands, number: told}
+        if step == "r":
+            del stands[number]
+        assert list(state.check_ins.values()) == list(stands.values())
+        for aspect in ASPECTS:
+            # A sort keeps the order of those that are equal.
+            saying = [one for one in stands.values() if one.says(aspect)]
+            saying.sort(key=lambda one: one.occurred_at)
+            assert state.last.get(aspect) == (saying[-1] if saying else None)
