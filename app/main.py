@@ -154,6 +154,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        # It would hand on what clients sent, with the messages of exceptions.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for router in ROUTERS:
         strict = [] if router is operations.router else [Depends(only_known_parameters)]
