@@ -89,6 +89,16 @@ class Step:
     run: Callable[[UnitOfWork], Awaitable[Done]]
 
 
+RECORDED_AS = {
+    "owners": "team",
+    "people": "person",
+    "objectives": "objective",
+    "key_results": "key_result",
+    "check_ins": "check_in",
+}
+"""As what the keys of such items are recorded, of those that a document has many of."""
+
+
 class ImportSteps(References):
     """One method per kind of item."""
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field
 
 from app.application.import_document import ImportDocument
 from app.application.import_items import BadReference
-from app.application.import_steps import FOUNDED, ImportSteps, Step
+from app.application.import_steps import FOUNDED, RECORDED_AS, ImportSteps, Step
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
 from app.domain.errors import Refusal
+from app.domain.values import ExternalRef
 from app.events.envelope import Meta
 from app.projections.external_ids import ExternalIdRow
 
@@ -112,7 +113,7 @@ async def run_import(
     position = 0
     for start in range(0, len(steps), size):
         part = steps[start : start + size]
-        transaction = partial(_run_steps, part, dry_run=dry_run, admit=admit)
+        transaction = partial(_run_steps, document.source, part, dry_run=dry_run, admit=admit)
         done, position = await ledgers.run(
             org_id, meta, transaction, founding=founding and start == 0, dry=dry_run
         )
@@ -135,11 +136,15 @@ async def run_import(
 
 
 async def _run_steps(
-    steps: Sequence[Step], unit: UnitOfWork, *, dry_run: bool, admit: Admit | None
+    source: str, steps: Sequence[Step], unit: UnitOfWork, *, dry_run: bool, admit: Admit | None
 ) -> tuple[list[ImportedItem], int]:
     if admit:
         await admit(unit)
     before = unit.position
+    for kind, recorded in RECORDED_AS.items():
+        keys = [step.key for step in steps if step.kind == kind]
+        # In one round trip, and not in one for each of them.
+        await unit.named(recorded, [ExternalRef(source=source, external_id=key) for key in keys])
     items = [await _run_step(step, unit) for step in steps]
     if not dry_run:
         return items, unit.position

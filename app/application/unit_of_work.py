@@ -43,6 +43,9 @@ class Noted:
     tables: set[Row] = field(default_factory=set)
     rows: dict[tuple[Row, Key], SQLModel | None] = field(default_factory=dict)
     """Rows that are new, and None for those that were there, or were changed once more."""
+    inserted: dict[Row, list[SQLModel]] = field(default_factory=dict)
+    changed: set[Row] = field(default_factory=set)
+    """Tables in which not only new rows were noted."""
 
     def add(self, recorded: Recorded, changes: Sequence[Change]) -> None:
         self.events.append(recorded)
@@ -52,11 +55,18 @@ class Noted:
             self.tables.add(table)
             is_new = isinstance(change, Insert) and (table, key) not in self.rows
             self.rows[table, key] = change.row if is_new else None  # type: ignore[union-attr]
+            if is_new:
+                self.inserted.setdefault(table, []).append(change.row)  # type: ignore[union-attr]
+            else:
+                self.changed.add(table)
 
     def join(self, later: Noted) -> None:
         self.events += later.events
         self.changes += later.changes
         self.tables |= later.tables
+        self.changed |= later.changed
+        for table, rows in later.inserted.items():
+            self.inserted.setdefault(table, []).extend(rows)
         self.rows |= {
             place: None if place in self.rows else row for place, row in later.rows.items()
         }
@@ -295,6 +305,8 @@ class UnitOfWork:
         self._noted = Noted()
         self._ledger.fresh.update(self._changed)
         self._ledger.named.update(self._named)
+        # They are the ledger's now: to hand them over each time would take ever longer.
+        self._changed, self._named = {}, {}
 
     async def flush(self) -> None:
         """Write what is noted; from then on it cannot be taken back alone."""
@@ -337,6 +349,26 @@ class LiveRows(PostgresRows):
         after: int = 0,
         limit: int | None = None,
     ) -> list[R]:
-        if any(table in noted.tables for noted in self._unit.noted):
+        own, before = self._unit.noted
+        new = [*before.inserted.get(table, ()), *own.inserted.get(table, ())]
+        if table in own.changed | before.changed or len(new) > _MOST_ADDED:
             await self._unit.flush()
-        return await super().select(table, where, after=after, limit=limit)
+            new = []
+        found = await super().select(table, where, after=after, limit=limit)
+        # Whatever was noted comes after whatever is written.
+        for row in new:
+            said = vars(row)
+            is_wanted = all(_meets(said[name], wanted) for name, wanted in (where or {}).items())
+            is_after = said.get("position", after + 1) > after
+            if is_wanted and is_after and len(found) != limit:
+                found.append(record(table, values_of(row)))
+        return found
+
+
+_MOST_ADDED = 50
+"""New rows that are looked through, before it is quicker to write them."""
+
+
+def _meets(value: Any, wanted: Any) -> bool:
+    """As `select` has it in Postgres: None is nothing, and a list is one of them."""
+    return value in wanted if isinstance(wanted, list | tuple) else value == wanted
