@@ -92,7 +92,7 @@ ONLY ?=
 TORTURE_REPORT ?= docs/torture.md
 
 .PHONY: torture
-torture: $(INSTALLED) ## Kill, delay and alter for about an hour; writes docs/torture.md
+torture: $(INSTALLED) ## Kill, delay and alter for about two hours; writes docs/torture.md
 	$(BIN)/python -m tests.faults.torture --report $(TORTURE_REPORT) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 

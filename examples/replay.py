@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from app.application.bundle import Opening, event_of, parts_of
+from app.application.bundle_format import Opening, event_of, parts_of
 from app.events.envelope import Recorded
 from app.events.texts import Texts
 from app.projections.key_results import KeyResultRow

@@ -56,6 +56,10 @@ class Paging:
         if len(rows) <= self.size:
             return rows, None
         shown = rows[: self.size]
+        cut = position(rows[self.size])
+        if position(shown[0]) != cut:
+            # What one event led to stays together: the next page begins after a position.
+            shown = [row for row in shown if position(row) != cut]
         return shown, self.token(position(shown[-1]))
 
     def link(self, token: str) -> str:

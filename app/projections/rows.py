@@ -106,7 +106,12 @@ class PostgresRows:
             conditions.append(f"{name} = ANY({slot})" if several else f"{name} = {slot}")
         order = ""
         if "position" in columns(table):
-            order = " ORDER BY position"
+            # Of what one event led to, the first in the alphabet comes first.
+            ties = (name for name in key_columns(table) if name != "position")
+            several = "position" in key_columns(table)
+            order = " ORDER BY position" + "".join(
+                f', {name} COLLATE "C"' for name in ties if several
+            )
             if after:
                 arguments.append(after)
                 conditions.append(f"position > ${len(arguments)}")

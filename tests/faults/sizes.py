@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """A release takes about 90 minutes on two idle cores, CI about five."""
+    """A release takes about two hours on two idle cores, CI about five."""
 
     kill_rounds: int
     acknowledged_a_round: int

@@ -120,12 +120,12 @@ def main(
     ] = None,
     small: Annotated[bool, typer.Option(help="The sizes of CI.")] = False,
 ) -> None:
-    """Torture the product, at the size of a release: about an hour on two cores."""
+    """Torture the product, at the size of a release: about two hours on two idle cores."""
     unknown = set(only or ()) - set(SCENARIOS)
     if unknown:
         raise typer.BadParameter(f"there is no scenario {', '.join(sorted(unknown))}")
     # What was started is stopped and removed, however the run ends.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     sizes = CI if small else RELEASE
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -215,11 +215,13 @@ def _written(before: str, rows: list[Row], sizes: Sizes, made: str) -> str:
         if out.violations:
             said = "\n\n".join(out.violations)
             told[row.name] = f"{row.name}\n\n```\n{said}\n```\n"
+    missing = [name for name in SCENARIOS if name not in lines]
     listed = ", ".join(f"{f.name} {getattr(sizes, f.name)}" for f in fields(sizes))
     return "".join(
         [
             _HEAD.format(cores=os.cpu_count()),
             *(f"{lines[name]}\n" for name in SCENARIOS if name in lines),
+            *([f"\nNot played yet: {', '.join(missing)}.\n"] if missing else []),
             _FOOT.format(sizes=listed),
             *(f"\n{_VIOLATED}{told[name]}" for name in SCENARIOS if name in told),
         ]

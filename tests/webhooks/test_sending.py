@@ -15,7 +15,7 @@ from app.application.webhooks.leases import AT_ONCE, Messages
 from app.application.webhooks.outbox import KEPT
 from app.application.webhooks.posting import Poster
 from app.application.webhooks.schedule import DELAYS
-from app.application.webhooks.sender import PLACES_OF_ONE, Sender
+from app.application.webhooks.sender import PLACES, PLACES_OF_ONE, Sender
 from app.application.webhooks.targets import Targets
 from app.events.store import Connection
 from app.queries.webhooks import event_message, sample_message
@@ -100,7 +100,8 @@ async def test_nothing_of_before_is_sent_and_only_what_was_asked_for(
     await api.person()
     received = await receiver.first(2)
     await settled(api, webhook)
-    assert [one.message["type"] for one in received] == ["team.formed", "person.registered"]
+    # Several are under way at once, so that either may arrive first.
+    assert {one.message["type"] for one in received} == {"team.formed", "person.registered"}
     status = await until(lambda: _caught_up(api, webhook))
     assert (status["delivered"], status["waiting"], status["failed"]) == (2, 0, 0)
 
@@ -294,7 +295,8 @@ async def test_an_organisation_whose_receivers_hang_keeps_no_other_one_waiting(
         await other.post("/webhooks", {"url": receiver.url})
         await other.team()
         await receiver.first(1, seconds=5)
-        assert len(slow.received) == PLACES_OF_ONE
+        # Those that had none under way may have one each.
+        assert PLACES_OF_ONE <= len(slow.received) <= PLACES_OF_ONE + 2 < PLACES
 
 
 async def test_what_the_address_before_said_says_nothing_of_the_new_one(

@@ -146,7 +146,8 @@ class Sender:
         failing = sum(one.is_failing for one in under_way)
         ours = sum(one.org_id == org_id for one in under_way)
         here = sum(one.webhook_id == webhook_id for one in under_way)
-        free = min(self._free, PLACES_OF_ONE - ours)
+        # Whichever others of the organisation hang, a webhook with none under way may send one.
+        free = min(self._free, max(PLACES_OF_ONE - ours, 0 if here else 1))
         return Room(free, min(free, PLACES_FOR_FAILING - failing), here)
 
     async def _round(self) -> float:
