@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -29,95 +27,40 @@ _MEASURE: TypeAdapter[Measure] = TypeAdapter(Measure)
 
 async def drafted(rows: Rows, objective_id: UUID) -> DraftSet | None:
     """An objective with its key results and all that is known around it; None if it is unknown."""
-    return (await drafted_each(rows, [objective_id])).get(objective_id)
-
-
-async def drafted_each(rows: Rows, objective_ids: Sequence[UUID]) -> dict[UUID, DraftSet]:
-    """Those that are known, by objective; in as many queries as it takes for one."""
-    these = {"objective_id": objective_ids}
-    objectives = await rows.select(ObjectiveRow, these)
-    owners = {row.objective_id: _owner(row) for row in objectives}
-    key_results = _by_objective(await rows.select(KeyResultRow, {**these, "removed": False}))
-    alignments = _by_objective(await rows.select(AlignmentRow, {**these, "withdrawn": False}))
-    needs = _by_objective(await rows.select(DependencyRow, {**these, "status": _UNANSWERED}))
-    levels = await _levels_of(rows, set(owners.values()))
-    counts = await _held_each(rows, objectives)
-    return {
-        id: DraftSet(
-            title=one.title,
-            why_now=one.why_now,
-            owner_level=levels.get(owners[id]),
-            key_results=tuple(
-                DraftedKeyResult(row.title, _MEASURE.validate_python(row.measure))
-                for row in key_results[id]
-            ),
-            confidence=roll_up((row.confidence, row.weight) for row in key_results[id]),
-            contributes_to=tuple(
-                Target.model_validate({"kind": row.target_kind, "id": row.target_id})
-                for row in alignments[id]
-            ),
-            objectives=counts[owners[id], one.cycle_id],
-            # With nobody who carries the risk.
-            open_dependencies=tuple(row.needed for row in needs[id] if row.risk_owner_id is None),
-        )
-        for one in objectives
-        for id in (one.objective_id,)
-    }
-
-
-_UNANSWERED = (DependencyStatus.OPEN, DependencyStatus.DECLINED)
-
-
-class _OfObjective(Protocol):
-    objective_id: UUID
-
-
-R = TypeVar("R", bound=_OfObjective)
-
-
-def _by_objective(rows: Iterable[R]) -> Mapping[UUID, list[R]]:
-    found = defaultdict[UUID, list[R]](list)
-    for row in rows:
-        found[row.objective_id].append(row)
-    return found
-
-
-def _owner(objective: ObjectiveRow) -> Owner:
-    return Owner(kind=OwnerKind(objective.owner_kind), id=objective.owner_id)
-
-
-async def _levels_of(rows: Rows, owners: Collection[Owner]) -> dict[Owner, Level]:
-    """The levels of owners; of those who are disbanded or gone there is none."""
-    teams = [owner.id for owner in owners if owner.kind is OwnerKind.TEAM]
-    people = [owner.id for owner in owners if owner.kind is OwnerKind.PERSON]
-    found: dict[Owner, Level] = {}
-    if teams:
-        for team in await rows.select(TeamRow, {"team_id": teams, "active": True}):
-            found[Owner(kind=OwnerKind.TEAM, id=team.team_id)] = Level(team.level)
-    if people:
-        for person in await rows.select(PersonRow, {"person_id": people, "active": True}):
-            found[Owner(kind=OwnerKind.PERSON, id=person.person_id)] = Level.INDIVIDUAL
-    return found
-
-
-async def _held_each(
-    rows: Rows, objectives: Sequence[ObjectiveRow]
-) -> Mapping[tuple[Owner, UUID], int]:
-    """How many objectives the owners of these have in their cycles, the abandoned left out."""
-    owned = {
-        "cycle_id": list({one.cycle_id for one in objectives}),
-        "owner_id": list({one.owner_id for one in objectives}),
-    }
-    return Counter(
-        (_owner(row), row.cycle_id)
-        for row in await rows.select(ObjectiveRow, owned)
-        if row.outcome != Outcome.ABANDONED
+    objective = await rows.get(ObjectiveRow, objective_id)
+    if objective is None:
+        return None
+    here = {"objective_id": objective_id}
+    key_results = await rows.select(KeyResultRow, {**here, "removed": False})
+    alignments = await rows.select(AlignmentRow, {**here, "withdrawn": False})
+    owner = Owner(kind=OwnerKind(objective.owner_kind), id=objective.owner_id)
+    return DraftSet(
+        title=objective.title,
+        why_now=objective.why_now,
+        owner_level=await level_of(rows, owner),
+        key_results=tuple(
+            DraftedKeyResult(one.title, _MEASURE.validate_python(one.measure))
+            for one in key_results
+        ),
+        confidence=roll_up((one.confidence, one.weight) for one in key_results),
+        contributes_to=tuple(
+            Target.model_validate({"kind": one.target_kind, "id": one.target_id})
+            for one in alignments
+        ),
+        objectives=await held(rows, owner, objective.cycle_id),
+        open_dependencies=await _open_dependencies(rows, objective_id),
     )
 
 
 async def level_of(rows: Rows, owner: Owner | None) -> Level | None:
     """The level of an owner; None when it is not stated, unknown, disbanded or gone."""
-    return None if owner is None else (await _levels_of(rows, [owner])).get(owner)
+    if owner is None:
+        return None
+    if owner.kind is OwnerKind.PERSON:
+        person = await rows.get(PersonRow, owner.id)
+        return Level.INDIVIDUAL if person is not None and person.active else None
+    team = await rows.get(TeamRow, owner.id)
+    return Level(team.level) if team is not None and team.active else None
 
 
 async def held(rows: Rows, owner: Owner, cycle_id: UUID) -> int | None:
@@ -138,3 +81,10 @@ async def _is_goal(rows: Rows, target: Target) -> bool:
         return await rows.get(ObjectiveRow, target.id) is not None
     key_result = await rows.get(KeyResultRow, target.id)
     return key_result is not None and not key_result.removed
+
+
+async def _open_dependencies(rows: Rows, objective_id: UUID) -> tuple[str, ...]:
+    """What is needed from others who have not accepted it, with nobody who carries the risk."""
+    unanswered = (DependencyStatus.OPEN, DependencyStatus.DECLINED)
+    found = await rows.select(DependencyRow, {"objective_id": objective_id, "status": unanswered})
+    return tuple(row.needed for row in found if row.risk_owner_id is None)

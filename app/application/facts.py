@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from app.application import draft_sets
-from app.application.import_tally import tally_of
 from app.application.preparation import prepared
 from app.domain.alignment import Upstream
 from app.domain.carry_over import Bonds, CarryOver, Link, Need
@@ -48,9 +47,6 @@ class Ledger(Protocol):
 
     @property
     def org_id(self) -> UUID: ...
-
-    @property
-    def position(self) -> int: ...
 
     def new_id(self, category: str) -> UUID: ...
 
@@ -154,13 +150,7 @@ async def preparation(ledger: Ledger, _: object) -> Preparation:
 
 async def owner_level(ledger: Ledger, owner: Owner | None) -> Level | None:
     """The level of an owner; None when it is unknown, disbanded or gone."""
-    if owner is None:
-        return None
-    # Kept from one command to the next, as a row is not.
-    state = await ledger.state(owner.kind, owner.id)
-    if state is None or not state.active:
-        return None
-    return Level.INDIVIDUAL if owner.kind is OwnerKind.PERSON else Level(state.level)
+    return await draft_sets.level_of(await ledger.rows(), owner)
 
 
 async def external(ledger: Ledger, key: tuple[ExternalRef | None, str]) -> UUID | None:
@@ -198,13 +188,7 @@ async def objectives_held(ledger: Ledger, key: tuple[Owner, UUID | None]) -> int
     owner, cycle_id = key
     if cycle_id is None:
         return 0
-    tally = tally_of(ledger)
-    if tally and (owner, cycle_id) in tally.objectives:
-        return tally.objectives[owner, cycle_id]
-    held = await draft_sets.held(await ledger.rows(), owner, cycle_id) or 0
-    if tally:
-        tally.objectives[owner, cycle_id] = held
-    return held
+    return await draft_sets.held(await ledger.rows(), owner, cycle_id) or 0
 
 
 async def objectives_in_cycle(ledger: Ledger, cycle_id: UUID) -> dict[Owner, int]:
@@ -228,14 +212,9 @@ async def key_results(ledger: Ledger, ids: Sequence[UUID]) -> tuple[KeyResult | 
 
 
 async def key_results_held(ledger: Ledger, objective_id: UUID) -> int:
-    tally = tally_of(ledger)
-    if tally and objective_id in tally.key_results:
-        return tally.key_results[objective_id]
-    wanted = {"objective_id": objective_id, "removed": False}
-    held = len(await (await ledger.rows()).select(KeyResultRow, wanted))
-    if tally:
-        tally.key_results[objective_id] = held
-    return held
+    rows = await ledger.rows()
+    held = {"objective_id": objective_id, "removed": False}
+    return len(await rows.select(KeyResultRow, held))
 
 
 async def key_results_committed(ledger: Ledger, key: tuple[UUID, UUID | None]) -> int:
@@ -252,17 +231,7 @@ async def key_results_committed(ledger: Ledger, key: tuple[UUID, UUID | None]) -
 
 
 async def draft_set(ledger: Ledger, objective_id: UUID) -> DraftSet | None:
-    tally = tally_of(ledger)
-    if tally and objective_id in tally.drafts:
-        return tally.drafts[objective_id]
     return await draft_sets.drafted(await ledger.rows(), objective_id)
-
-
-async def expect_drafts(ledger: Ledger, objective_ids: Sequence[UUID]) -> None:
-    """The draft sets of these will be looked up, the first one next: read them all at once."""
-    tally = tally_of(ledger)
-    if tally and objective_ids[0] not in tally.drafts:
-        tally.expect(await draft_sets.drafted_each(await ledger.rows(), objective_ids))
 
 
 async def cycle_of_objective(ledger: Ledger, objective_id: UUID | None) -> Cycle | None:
@@ -297,9 +266,6 @@ async def needed_of(ledger: Ledger, objective_id: UUID) -> tuple[Dependency, ...
 
 async def aligned(ledger: Ledger, objective_id: UUID) -> bool:
     """Whether an objective states something that it contributes to."""
-    tally = tally_of(ledger)
-    if tally and objective_id in tally.drafts:
-        return bool(tally.drafts[objective_id].contributes_to)
     rows = await ledger.rows()
     stated = {"objective_id": objective_id, "withdrawn": False}
     return bool(await rows.select(AlignmentRow, stated, limit=1))

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from app.application.import_document import ImportDocument
-from app.application.import_tally import tally_of
 from app.application.unit_of_work import UnitOfWork
 from app.domain.errors import AlreadyExists, Refusal
 from app.domain.messages import Command
@@ -137,8 +136,6 @@ async def execute(
             return done
         state = await unit.state(command.category, known.existing)
         return _differing(done, [n for n in compare if getattr(state, n) != getattr(command, n)])
-    if tally := tally_of(unit):
-        tally.add(events)
     warnings = tuple(
         finding.message for one in events for finding in getattr(one.event, "warnings", ())
     )

@@ -16,7 +16,6 @@ from typing import Literal
 from uuid_utils.compat import uuid7
 
 from app.application import directory
-from app.application.facts import expect_drafts
 from app.application.import_document import (
     CheckInItem,
     DecisionItem,
@@ -89,9 +88,6 @@ class Step:
     pointer: str
     run: Callable[[UnitOfWork], Awaitable[Done]]
 
-
-AT_ONCE = 100
-"""Items that are looked up and written together."""
 
 RECORDED_AS = {
     "owners": "team",
@@ -176,8 +172,8 @@ class ImportSteps(References):
         for pointer, _, key, need in needs:
             if need.answered_by is not None:
                 yield Step("answers", key, pointer, partial(self.answer, key, need))
-        for i, (pointer, objective) in enumerate(objectives):
-            run = partial(self.commitment, i)
+        for pointer, objective in objectives:
+            run = partial(self.commitment, objective)
             yield Step("commitments", objective.key, pointer, run)
 
     def _phases(self, phase: Phase, last: Phase) -> Iterator[Step]:
@@ -343,13 +339,11 @@ class ImportSteps(References):
             unit, done, AlignmentRow, rationale=command.rationale, why_now=command.why_now
         )
 
-    async def commitment(self, i: int, unit: UnitOfWork) -> Done:
-        id = self._goal(self.document.objectives[i].key).id
+    async def commitment(self, item: ObjectiveItem, unit: UnitOfWork) -> Done:
+        id = self._goal(item.key).id
         objective = await unit.state("objective", id)
         if objective.status not in (Status.DRAFT, Status.PROPOSED):
             return Done(id, is_new=False)
-        following = self.document.objectives[i : i + AT_ONCE]
-        await expect_drafts(unit, [self.goals[o.key].id for o in following if o.key in self.goals])
         return await execute(unit, CommitObjective(objective_id=id), id)
 
     # Dependencies

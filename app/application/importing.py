@@ -12,11 +12,9 @@ from pydantic import BaseModel, Field
 
 from app.application.import_document import ImportDocument
 from app.application.import_items import BadReference
-from app.application.import_steps import AT_ONCE, FOUNDED, RECORDED_AS, ImportSteps, Step
-from app.application.import_tally import begin_tally
+from app.application.import_steps import FOUNDED, RECORDED_AS, ImportSteps, Step
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
-from app.domain.catalog import STREAMS
 from app.domain.errors import Refusal
 from app.domain.values import ExternalRef
 from app.events.envelope import Meta
@@ -143,31 +141,17 @@ async def _run_steps(
     if admit:
         await admit(unit)
     before = unit.position
-    begin_tally(unit)
-    items: list[ImportedItem] = []
-    for start in range(0, len(steps), AT_ONCE):
-        part = steps[start : start + AT_ONCE]
-        await _read_ahead(source, part, unit)
-        items += [await _run_step(step, unit) for step in part]
-        # A dry run is one transaction, which must not hold all that it notes until its end.
-        await unit.flush()
+    for kind, recorded in RECORDED_AS.items():
+        keys = [step.key for step in steps if step.kind == kind]
+        # In one round trip, and not in one for each of them.
+        await unit.named(recorded, [ExternalRef(source=source, external_id=key) for key in keys])
+    items = [await _run_step(step, unit) for step in steps]
     if not dry_run:
         return items, unit.position
     for item in items:
         if item.outcome == "created":
             item.id = None
     return items, before
-
-
-async def _read_ahead(source: str, steps: Sequence[Step], unit: UnitOfWork) -> None:
-    """What items of many will ask for: in a round trip for all, and not in one for each."""
-    for kind, recorded in RECORDED_AS.items():
-        refs = [
-            ExternalRef(source=source, external_id=one.key) for one in steps if one.kind == kind
-        ]
-        known = [id for id in await unit.named(recorded, refs) if id is not None]
-        if recorded in STREAMS:
-            await unit.states(recorded, known)
 
 
 async def _run_step(step: Step, unit: UnitOfWork) -> ImportedItem:
