@@ -184,6 +184,7 @@ async def test_keys_in_use_at_once_are_renewed_together_and_told_apart(
             strange = replace(holder, org=(api if holder.org == other.org else other).org)
             own, others = [await one.request("GET", "") for one in (holder, strange)]
             told.add((own.status_code, others.status_code))
+            await asyncio.sleep(0.02)
         return told
 
     async def revoke() -> float:
@@ -193,7 +194,8 @@ async def test_keys_in_use_at_once_are_renewed_together_and_told_apart(
 
     told, seconds = await asyncio.gather(asyncio.gather(*map(keep_on, holders)), revoke())
     assert told == [{(200, 404)}] * 3
-    assert seconds < 1
+    # Nothing is believed for as long as a second; the rest is for the requests before it.
+    assert seconds < 2
     assert (await operator.request("GET", "")).status_code == 200
 
 
