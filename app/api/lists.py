@@ -56,10 +56,6 @@ class Paging:
         if len(rows) <= self.size:
             return rows, None
         shown = rows[: self.size]
-        cut = position(rows[self.size])
-        if position(shown[0]) != cut:
-            # What one event led to stays together: the next page begins after a position.
-            shown = [row for row in shown if position(row) != cut]
         return shown, self.token(position(shown[-1]))
 
     def link(self, token: str) -> str:
@@ -208,6 +204,18 @@ class _Source:
 _Listed = tuple[_Place, View]
 
 
+def _first(listed: list[_Listed], size: int) -> list[_Listed]:
+    """The first so many. What one event led to is not parted: the next page follows a position.
+
+    There are fewer of them for that, and more only where one event led to more.
+    """
+    positions = [place.position for place, _ in listed]
+    if len(listed) <= size or positions[size - 1] != positions[size]:
+        return listed[:size]
+    begin = positions.index(positions[size])
+    return listed[:begin] or listed[: positions.count(positions[0])]
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Answers with a page of a list, in one consistent view."""
@@ -279,16 +287,17 @@ class Listing:
             return await answered(reader)
 
     async def _page(self, source: _Source) -> Response:
-        paging, listed = self.paging, list[_Listed]()
+        paging, listed, shown = self.paging, list[_Listed](), list[_Listed]()
         # Where some are left out, more are looked at than shown.
         batch = paging.size + 1 if source.choice == ALL else max(paging.size + 1, DEFAULT_PAGE)
         async with aclosing(source.following(paging, batch)) as batches:
             async for found in batches:
                 listed += found
-                if len(listed) > paging.size:
+                shown = _first(listed, paging.size)
+                if len(listed) > len(shown):
                     break
-        shown, token = listed[: paging.size], None
-        if len(listed) > paging.size:
+        token = None
+        if len(listed) > len(shown):
             last = shown[-1][0]
             token = paging.token(last.position, *([last.key] if source.choice.key else []))
         items = [view for _, view in shown]

@@ -167,14 +167,9 @@ class Keys:
                 transaction(self._pool, readonly=True) as conn,
             ):
                 found = await _look_up(conn, due)
-        except BaseException as error:
+        except Exception as error:
             for told in waiting.values():
-                if isinstance(error, Exception):
-                    told.set_exception(error)
-                else:
-                    told.cancel()
-            if not isinstance(error, Exception):
-                raise
+                told.set_exception(error)
         else:
             if len(self._believed) + len(due) > _BELIEVED_MAX:
                 self._believed.clear()
@@ -182,8 +177,10 @@ class Keys:
                 self._believed[digested] = asked_at, found.get(digested)
                 told.set_result(found.get(digested))
         finally:
-            for digested in due:
+            for digested, told in waiting.items():
                 del self._asked[digested]
+                # Where this was cut short, nothing is to be heard any more.
+                told.cancel()
 
     async def bearer(self, identity: Identity, org_id: UUID | None) -> Caller:
         """Whoever a token speaks for, in an organisation or, without one, in all that know them."""

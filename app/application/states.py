@@ -11,7 +11,7 @@ from uuid import UUID
 from app.application.authority import GRANTED_BY
 from app.application.keys import Caller
 from app.domain.access import Grant
-from app.domain.catalog import STREAMS
+from app.domain.catalog import EVENTS, STREAMS
 from app.domain.messages import Stream
 from app.events import store
 from app.events.store import Connection, Filter, Head
@@ -40,7 +40,7 @@ class Kept:
     event_id: UUID | None
     text_keys_version: int
     streams: dict[Stream, Versioned] = field(default_factory=dict)
-    grants: dict[Caller, tuple[Grant, ...]] = field(default_factory=dict)
+    grants: Mapping[Caller, tuple[Grant, ...]] = field(default_factory=dict)
     """What callers may do, read from rows as of that event."""
 
 
@@ -83,7 +83,7 @@ class States:
         kept.position, kept.event_id = head.position, head.event_id
         kept.text_keys_version = head.text_keys_version
         kept.streams.update(fresh)
-        kept.grants = dict(grants) if len(grants) <= _MOST_CALLERS else {}
+        kept.grants = grants if len(grants) <= _MOST_CALLERS else {}
         self._kept[org_id] = kept
         self._count += len(kept.streams)
         while self._count > _MOST and self._kept:
@@ -113,7 +113,8 @@ async def _caught_up(conn: Connection, texts: Texts, kept: Kept, head: Head) -> 
         return None
     streams, grants = dict(kept.streams), kept.grants
     for recorded in since[1:]:
-        if GRANTED_BY & tables_of(type(recorded.event)):
+        kind = EVENTS.get(recorded.type)
+        if kind is None or GRANTED_BY & tables_of(kind):
             grants = {}
         if recorded.stream in streams:
             state, _ = streams[recorded.stream]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from app.application.authority import GRANTED_BY, Leave, grants_of
 from app.application.facts import look_up
 from app.application.keys import Caller
 from app.application.states import Kept, Versioned
-from app.domain.access import Scope
+from app.domain.access import Grant, Scope
 from app.domain.catalog import DECIDERS, STREAMS
 from app.domain.messages import Command, Event, Stream, lookups
 from app.domain.values import ExternalRef
@@ -27,7 +27,7 @@ from app.events.texts import Texts
 from app.projections.changes import Change, Insert, Key, Row, place_of, values_of
 from app.projections.external_ids import ExternalIdRow
 from app.projections.registry import project
-from app.projections.rows import PostgresRows, Where, record
+from app.projections.rows import PostgresRows, Where, record, ties_of
 from app.projections.writing import write_all
 
 R = TypeVar("R", bound=SQLModel)
@@ -87,7 +87,7 @@ class OpenLedger:
         """What this transaction read or changed."""
         self.named: dict[_Name, UUID | None] = {}
         self.grants = kept.grants
-        """Of callers, as of what is noted; never changed in place: the transaction may fail."""
+        """Of callers, as of what is settled; never changed in place: the transaction may fail."""
         self.noted = Noted()
         self.last = head.position
         """The last position, what is noted included."""
@@ -122,12 +122,17 @@ class OpenLedger:
             state = decider.fold([recorded.event for recorded in events])
             self.fresh[stream] = state, len(events)
 
-    def settle(self, noted: Noted) -> None:
-        """What a unit of work noted stands, as far as this transaction goes."""
+    def settle(self, noted: Noted, granted: Mapping[Caller, tuple[Grant, ...]]) -> None:
+        """What a unit of work noted stands, as far as this transaction goes.
+
+        `granted` is what it read of callers before it noted that.
+        """
         if noted.events:
             self.last, self._last_event = noted.events[-1].position, noted.events[-1].event_id
         if GRANTED_BY & noted.tables:
             self.grants = {}
+        elif granted:
+            self.grants = {**self.grants, **granted}
         self.noted.join(noted)
 
 
@@ -160,6 +165,7 @@ class UnitOfWork:
         self._ledger = ledger
         self._changed: dict[Stream, Versioned] = {}
         self._named: dict[_Name, UUID | None] = {}
+        self._granted: dict[Caller, tuple[Grant, ...]] = {}
         self._noted = Noted()
         self._last = ledger.last
 
@@ -190,8 +196,7 @@ class UnitOfWork:
         # The lock is held: nobody else changes what they may do.
         granted = self._ledger.grants.get(caller)
         if granted is None:
-            granted = await grants_of(await self.rows(), caller)
-            self._ledger.grants = {**self._ledger.grants, caller: granted}
+            granted = self._granted[caller] = await grants_of(await self.rows(), caller)
         self.leave = Leave(caller, scope, granted)
         self.leave.require_scope()
 
@@ -301,8 +306,8 @@ class UnitOfWork:
 
     def settle(self) -> None:
         """The work is done, and was not refused: what it noted stands."""
-        self._ledger.settle(self._noted)
-        self._noted = Noted()
+        self._ledger.settle(self._noted, self._granted)
+        self._noted, self._granted = Noted(), {}
         self._ledger.fresh.update(self._changed)
         self._ledger.named.update(self._named)
         # They are the ledger's now: to hand them over each time would take ever longer.
@@ -351,18 +356,17 @@ class LiveRows(PostgresRows):
     ) -> list[R]:
         own, before = self._unit.noted
         new = [*before.inserted.get(table, ()), *own.inserted.get(table, ())]
-        if table in own.changed | before.changed or len(new) > _MOST_ADDED:
+        is_page = after or limit is not None or ties_of(table)
+        if (new and (is_page or len(new) > _MOST_ADDED)) or table in own.changed | before.changed:
             await self._unit.flush()
             new = []
         found = await super().select(table, where, after=after, limit=limit)
         # Whatever was noted comes after whatever is written.
-        for row in new:
-            said = vars(row)
-            is_wanted = all(_meets(said[name], wanted) for name, wanted in (where or {}).items())
-            is_after = said.get("position", after + 1) > after
-            if is_wanted and is_after and len(found) != limit:
-                found.append(record(table, values_of(row)))
-        return found
+        return found + [
+            record(table, values_of(row))
+            for row in new
+            if all(_meets(vars(row)[name], wanted) for name, wanted in (where or {}).items())
+        ]
 
 
 _MOST_ADDED = 50

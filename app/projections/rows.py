@@ -106,23 +106,31 @@ class PostgresRows:
             conditions.append(f"{name} = ANY({slot})" if several else f"{name} = {slot}")
         order = ""
         if "position" in columns(table):
-            # Of what one event led to, the first in the alphabet comes first.
-            ties = (name for name in key_columns(table) if name != "position")
-            several = "position" in key_columns(table)
-            order = " ORDER BY position" + "".join(
-                f', {name} COLLATE "C"' for name in ties if several
-            )
+            order = " ORDER BY position"
             if after:
                 arguments.append(after)
                 conditions.append(f"position > ${len(arguments)}")
-        page = f" LIMIT {limit:d}" if limit is not None else ""
-        rows = await self.conn.fetch(
+        ties = ties_of(table)
+        page = ""
+        if limit is not None:
+            page = f" FETCH FIRST {limit:d} ROWS {'WITH TIES' if ties else 'ONLY'}"
+        sql = (
             f"SELECT {column_list(table)} FROM {table_name(table)} "  # noqa: S608 (names from code)
-            f"WHERE {' AND '.join(conditions)}{order}{page}",
-            *arguments,
+            f"WHERE {' AND '.join(conditions)}{order}{page}"
         )
+        if ties:
+            within = ", ".join(f'{name} COLLATE "C"' for name in ties)
+            sql = f"SELECT * FROM ({sql}) AS page ORDER BY position, {within}"  # noqa: S608
+        rows = await self.conn.fetch(sql, *arguments)
         make = record_type(table)._make
         return [make(row) for row in rows]
+
+
+@cache
+def ties_of(table: Row) -> tuple[str, ...]:
+    """What orders the rows that one event led to, where it may lead to several."""
+    key = key_columns(table)
+    return tuple(name for name in key if name != "position") if "position" in key else ()
 
 
 @cache
@@ -202,7 +210,13 @@ class MemoryRows:
                 rows = [row for row in rows if row[at] in members]
         if after:
             rows = [row for row in rows if row.position > after]
-        return list(rows)[:limit]
+        if ties := ties_of(table):
+            rows = sorted(rows, key=attrgetter("position", *ties))
+        found = list(rows)
+        if ties and limit is not None and len(found) > limit:
+            cut = found[limit - 1].position
+            return [row for row in found if row.position <= cut]
+        return found[:limit]
 
     def _few(self, table: Row, wanted: Mapping[str, Collection[Any]]) -> Iterable[Any]:
         """The rows that the best of the columns leaves, in ledger order."""

@@ -294,6 +294,29 @@ async def test_a_weak_set_is_refused_where_that_is_decided(api: Api) -> None:
     assert await _warnings(api, cycle) == []
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 500])
+async def test_warnings_of_one_event_are_never_parted_between_pages(api: Api, size: int) -> None:
+    """A page follows a position, and one event may have several warnings."""
+    cycle, team = await api.cycle(), await api.team()
+    for _ in range(3):
+        await api.commit(await api.objective(cycle, team, **WEAK))
+    every = await _warnings(api, cycle)
+    of_one = [one for one in every if one["position"] == every[0]["position"]]
+    assert 1 < len(of_one) < len(every)
+    assert every == sorted(every, key=lambda one: (one["position"], one["rule"]))
+    for moment in ({}, {"as_of": await api.head()}):
+        asked: Json = {"page_size": size, **moment}
+        listed: list[Json] = []
+        while True:
+            page = await api.get(f"/cycles/{cycle['id']}/warnings", **asked)
+            assert len(page["items"]) <= max(size, len(of_one))
+            listed += page["items"]
+            if page["next_page_token"] is None:
+                break
+            asked = {**asked, "page_token": page["next_page_token"]}
+        assert listed == every
+
+
 async def test_a_later_decision_leaves_what_was_committed_as_it_is(api: Api) -> None:
     cycle, team = await api.cycle(), await api.team()
     objective = await api.commit(await api.objective(cycle, team, **WEAK))
