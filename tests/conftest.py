@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -95,10 +96,25 @@ async def clone(server: Server, name: str) -> Database:
     return Database(server.url(name, APPLICATION_ROLE), server.url(name))
 
 
+async def clone_of_worker(server: Server, *of: str) -> Database:
+    """Like `clone`, for one process that runs tests, and for `of`."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return await clone(server, "_".join(["okr", *of, worker]))
+
+
+@asynccontextmanager
+async def owning(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of the tables' owner, which the application never has."""
+    conn = await asyncpg.connect(database.owner_url)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
 @pytest.fixture(scope="session")
 async def database(cluster: Server) -> Database:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return await clone(cluster, f"okr_{worker}")
+    return await clone_of_worker(cluster)
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +126,8 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 @pytest.fixture(scope="session")
 async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection of the tables' owner, which the application never has."""
-    conn = await asyncpg.connect(database.owner_url)
-    yield conn
-    await conn.close()
+    async with owning(database) as conn:
+        yield conn
 
 
 @pytest.fixture(scope="session")

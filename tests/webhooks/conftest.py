@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -17,7 +15,7 @@ from app.config import Settings
 from app.events.store import Connection
 from app.main import create_app
 from tests.api.programme import Api
-from tests.conftest import Database, Server, clone
+from tests.conftest import Database, Server, clone_of_worker, owning
 from tests.webhooks.receiver import Receiver, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -36,15 +34,13 @@ def settings_for(database: Database) -> Settings:
 
 @pytest.fixture(scope="session")
 async def sending_database(cluster: Server) -> Database:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return await clone(cluster, f"okr_webhooks_{worker}")
+    return await clone_of_worker(cluster, "webhooks")
 
 
 @pytest.fixture(scope="session")
 async def sending_owner(sending_database: Database) -> AsyncIterator[Connection]:
-    conn: Connection = await asyncpg.connect(sending_database.owner_url)
-    yield conn
-    await conn.close()
+    async with owning(sending_database) as conn:
+        yield conn
 
 
 @pytest.fixture(scope="session")

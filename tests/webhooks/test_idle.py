@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -20,7 +18,7 @@ from app.application.webhooks.sender import IDLE_SECONDS
 from app.events.store import Connection
 from app.main import create_app
 from tests.api.programme import Api
-from tests.conftest import Database, Server, clone
+from tests.conftest import Database, Server, clone_of_worker, owning
 from tests.webhooks.conftest import settings_for
 from tests.webhooks.receiver import Receiver, Reply
 
@@ -41,15 +39,13 @@ GRANT EXECUTE ON FUNCTION webhooks_due(INTEGER) TO okr_app;
 @pytest.fixture(scope="module")
 async def alone(cluster: Server) -> Database:
     """A database that no other server knows, and that has no webhooks."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return await clone(cluster, f"okr_idle_{worker}")
+    return await clone_of_worker(cluster, "idle")
 
 
 @pytest.fixture(scope="module")
 async def owner_alone(alone: Database) -> AsyncIterator[Connection]:
-    conn: Connection = await asyncpg.connect(alone.owner_url)
-    yield conn
-    await conn.close()
+    async with owning(alone) as conn:
+        yield conn
 
 
 @asynccontextmanager
