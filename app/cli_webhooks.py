@@ -6,6 +6,8 @@ import base64
 import binascii
 import hmac
 import json
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ TOLERANCE_SECONDS = 300
 _LARGEST = 5_000_000
 _PATIENCE_SECONDS = 30
 _SHOWN = 2_000
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 webhooks = typer.Typer(no_args_is_help=True, help="Webhooks, for whoever writes a receiver.")
@@ -167,12 +170,14 @@ def listen(
     except (OSError, OverflowError) as error:
         complain(f"Cannot listen on port {port} ({error}); choose another with --port.")
         raise typer.Exit(1) from error
+    # Waited for, not raised: an interrupt raised while Python tidies a thread away is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         where = f"http://127.0.0.1:{server.server_address[1]}/"
         console.print(f"Listening on {where} (Ctrl-C ends it).", soft_wrap=True)
         if verifier is None:
             console.print("Signatures are not checked: give --secret whsec_... .")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            console.print("Ended.")
+        signal.sigwait(_ENDS)
+        server.shutdown()
+    console.print("Ended.")
