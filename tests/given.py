@@ -12,6 +12,7 @@ import pytest
 from app.domain.catalog import DECIDERS
 from app.domain.errors import Refusal
 from app.domain.messages import Command, Event
+from app.events.codec import decode, encode
 
 R = TypeVar("R", bound=Refusal)
 
@@ -24,8 +25,12 @@ class When:
     command: Command
 
     def decide(self) -> list[Event]:
+        """What comes of it, which can be kept: whatever is told is read again as it was told."""
         decider = DECIDERS[type(self.command)]
-        return list(decider.decide(decider.fold(self.history), self.command))
+        told = list(decider.decide(decider.fold(self.history), self.command))
+        for event in told:
+            assert decode(event.type_name, event.schema_version, encode(event)) == event
+        return told
 
     def then(self, *expected: Event) -> None:
         assert self.decide() == list(expected)

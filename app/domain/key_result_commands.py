@@ -58,6 +58,7 @@ from app.domain.measures import (
 from app.domain.messages import Command, Decider, Stream, looked_up
 from app.domain.objective import Objective, Status, judge_limit
 from app.domain.values import (
+    LARGEST,
     ExternalRef,
     Finding,
     Level,
@@ -296,7 +297,14 @@ def _said(state: KeyResult, terms: CheckInTerms) -> CheckInTerms:
             raise WrongKind("Only a metric takes an increment.", pointer="/increment")
         known = last.terms.value if last is not None else measure.baseline
         value = Decimal(known) if isinstance(known, Decimal) else measure.baseline
-        terms = terms.model_copy(update={"value": value + terms.increment})
+        value += terms.increment
+        if abs(value) > LARGEST:
+            raise Refusal(
+                f"With this increment the value would be {value:f}; it may be {LARGEST} at most, "
+                "either way.",
+                pointer="/increment",
+            )
+        terms = terms.model_copy(update={"value": value})
     if terms.value is not None:
         demand_fit(state.terms.measure, terms.value)
     return terms

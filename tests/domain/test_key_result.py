@@ -549,6 +549,8 @@ def test_an_increment_is_added_to_the_last_value_or_the_baseline() -> None:
         (event,) = given(KEY_RESULT_DRAFTED, *history).when(step).decide()
         assert isinstance(event, CheckInRecorded)
         assert (event.terms.value, event.terms.increment) == (Decimal(value), Decimal(30))
+    far = _say(increment=Decimal(10**9))
+    assert given(KEY_RESULT_DRAFTED).when(far).then_raises(Refusal).pointer == "/increment"
     both = _say(value=Decimal(1), increment=Decimal(1))
     assert given(KEY_RESULT_DRAFTED).when(both).then_raises(Refusal).pointer == "/increment"
     milestone = KEY_RESULT_DRAFTED.model_copy(
