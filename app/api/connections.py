@@ -17,6 +17,46 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.api.problems import render
 from app.config import Settings
 
+_HELD_BYTES = 65_536
+"""More than that is not held back for what may follow."""
+
+
+class Together:
+    """A transport that sends what is written at once in one piece: an answer's head with its body.
+
+    Each piece is a system call here, and a read at the other end.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self.flush)
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size > _HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting, self._size = self._waiting, [], 0
+            self._transport.write(b"".join(waiting))
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._waiting.clear()
+        self._transport.abort()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
 
 class Connection(HttpToolsProtocol):
     """One whose requests' heads must be short, and there in time."""
@@ -26,10 +66,12 @@ class Connection(HttpToolsProtocol):
         self._settings = settings
         self._in_head = True
         self._head_bytes = 0
+        self._has_ended = False
+        """Whether a request came to its end in what is being received."""
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Together(transport, self.loop))  # type: ignore[arg-type]
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -39,8 +81,10 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head and self._timer is None:
             self._wait_for_head()
+        self._has_ended = False
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        # What ended a body is no head; the little of one that came with it is not counted.
+        if self._in_head and not self._has_ended and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.max_header_bytes:
                 long_url = len(getattr(self, "url", b"")) > self._settings.max_url_bytes
@@ -61,7 +105,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._has_ended, self._head_bytes = True, True, 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

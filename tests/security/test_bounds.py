@@ -381,3 +381,13 @@ def test_the_server_does_not_say_what_it_is(served: tuple[str, int]) -> None:
     answer = httpx.get("http://{}:{}/health/live".format(*served))
     assert "Server" not in answer.headers
     assert "X-Powered-By" not in answer.headers
+
+
+def test_a_long_body_is_not_taken_for_a_long_head(served: tuple[str, int]) -> None:
+    body = json.dumps({"name": "x" * 1_000_000}).encode()
+    with httpx.Client(base_url="http://{}:{}".format(*served)) as client:
+        for _ in range(2):
+            answer = client.post(
+                "/v1/organizations", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert answer.json()["type"] == "/problems/unauthenticated"
