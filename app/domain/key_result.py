@@ -41,6 +41,7 @@ from app.domain.values import (
     Prose,
     Share,
     Value,
+    made,
 )
 
 Weight = Annotated[
@@ -358,7 +359,8 @@ class KeyResult:
         """The last word on each thing."""
         moment, value = self.last.get("moment"), self.last.get("value")
         confidence, health = self.last.get("confidence"), self.last.get("health")
-        return Standing(
+        return made(
+            Standing,
             value=value and value.terms.value,
             read_at=value and value.occurred_at,
             progress=self.progress(rules),

@@ -63,6 +63,7 @@ from app.domain.values import (
     Finding,
     Level,
     Owner,
+    made,
 )
 
 # Clocks of integrations run a little ahead of ours.
@@ -347,7 +348,8 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
     moment = _within(cycle, command.occurred_at, command.at)
     told = CheckIn(command.check_in_id, terms, moment)
     after = state.with_new_check_in(told)
-    return CheckInRecorded(
+    return made(
+        CheckInRecorded,
         key_result_id=state.key_result_id,
         objective_id=state.objective_id,
         cycle_id=state.cycle_id,

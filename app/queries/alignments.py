@@ -9,9 +9,9 @@ from pydantic import Field
 
 from app.application.ledgers import Reader
 from app.domain.errors import NotFound
-from app.domain.values import Target
+from app.domain.values import Target, made
 from app.projections.alignments import AlignmentRow
-from app.queries.views import Resource, settled, trusted
+from app.queries.views import Resource, settled
 
 
 class AlignmentView(Resource):
@@ -48,7 +48,7 @@ def alignment_view(row: AlignmentRow) -> AlignmentView:
         "withdrawn_reason": row.withdrawn_reason,
         "previous_id": row.previous_id,
     }
-    return trusted(AlignmentView, fields)
+    return made(AlignmentView, **fields)
 
 
 @settled

@@ -12,10 +12,10 @@ from app.application.ledgers import Reader
 from app.domain.errors import NotFound
 from app.domain.key_result import TrackedBy
 from app.domain.measures import Rung
-from app.domain.values import Health, Number
+from app.domain.values import Health, Number, made
 from app.projections.check_ins import CheckInRow
 from app.projections.rows import Rows
-from app.queries.views import Figure, View, trusted
+from app.queries.views import Figure, View
 
 
 class CheckInView(View):
@@ -54,31 +54,29 @@ def check_in_reading(row: CheckInRow) -> bool | Rung | Decimal | None:
 
 
 def check_in_view(row: CheckInRow) -> CheckInView:
-    return trusted(
+    return made(
         CheckInView,
-        {
-            "id": row.check_in_id,
-            "version": row.version,
-            "key_result_id": row.key_result_id,
-            "objective_id": row.objective_id,
-            "cycle_id": row.cycle_id,
-            "value": check_in_reading(row),
-            "increment": row.increment,
-            "progress": row.progress,
-            "confidence": row.confidence,
-            "health": None if row.health is None else Health(row.health),
-            "note": row.note,
-            "next_steps": row.next_steps,
-            "occurred_at": row.occurred_at,
-            "recorded_at": row.recorded_at,
-            "actor": row.actor,
-            "source": row.source,
-            "tracking": row.tracking,
-            "position": row.position,
-            "corrected_at": row.corrected_at,
-            "retracted": row.retracted,
-            "reason": row.reason,
-        },
+        id=row.check_in_id,
+        version=row.version,
+        key_result_id=row.key_result_id,
+        objective_id=row.objective_id,
+        cycle_id=row.cycle_id,
+        value=check_in_reading(row),
+        increment=row.increment,
+        progress=row.progress,
+        confidence=row.confidence,
+        health=None if row.health is None else Health(row.health),
+        note=row.note,
+        next_steps=row.next_steps,
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
+        actor=row.actor,
+        source=row.source,
+        tracking=row.tracking,
+        position=row.position,
+        corrected_at=row.corrected_at,
+        retracted=row.retracted,
+        reason=row.reason,
     )
 
 

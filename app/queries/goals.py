@@ -22,7 +22,7 @@ from app.domain.key_result import Cause, Choice
 from app.domain.measures import RUNGS, AnyMeasure, Measure, Rung, measure_of
 from app.domain.objective import Outcome, Status
 from app.domain.scoring import Trend, check_in_due, expected, roll_up, shown_health, trending
-from app.domain.values import Health, Level, Number, Origin, OwnerKind
+from app.domain.values import Health, Level, Number, Origin, OwnerKind, made
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
@@ -31,7 +31,7 @@ from app.projections.teams import TeamRow
 from app.queries.alignments import AlignmentView, alignment_view
 from app.queries.discretion import WITHHELD, unseen_owners
 from app.queries.programme import in_force
-from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners, settled, trusted
+from app.queries.views import Figure, OwnerView, Ref, Resource, View, owners, settled
 
 # An objective shows the worst health among its key results. Silence is never green.
 _WORST_FIRST = ("off_track", "at_risk", "outdated", "pending", "on_track")
@@ -274,7 +274,7 @@ def _key_result(
         "previous_id": row.previous_id,
         "successor_id": row.successor_id,
     }
-    return trusted(KeyResultView, fields)
+    return made(KeyResultView, **fields)
 
 
 def worst(healths: Sequence[str]) -> str:
@@ -315,7 +315,7 @@ def _objective(
         "key_results": parts,
         "contributes_to": [alignment_view(row) for row in alignments],
     }
-    return trusted(ObjectiveView, fields)
+    return made(ObjectiveView, **fields)
 
 
 def _settled(live: Sequence[KeyResultView]) -> str | None:

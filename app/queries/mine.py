@@ -14,7 +14,7 @@ from app.application.ledgers import Reader
 from app.domain.cycle import Phase
 from app.domain.errors import Refusal
 from app.domain.objective import Status
-from app.domain.values import OwnerKind
+from app.domain.values import OwnerKind, made
 from app.projections.cycles import CycleRow
 from app.projections.key_results import KeyResultRow
 from app.projections.members import MemberRow
@@ -22,7 +22,7 @@ from app.projections.objectives import ObjectiveRow
 from app.queries import goals, programme
 from app.queries.goals import ObjectiveView
 from app.queries.reminders import DAYS_AHEAD
-from app.queries.views import OwnerView, View, owners, trusted
+from app.queries.views import OwnerView, View, owners
 
 Because = Literal["owner", "given", "team"]
 
@@ -115,7 +115,7 @@ async def objectives(reader: Reader, rows: list[ObjectiveRow]) -> list[MyObjecti
     """Objectives of whoever asks, each with what makes it theirs."""
     mine = await of_caller(reader)
     return [
-        trusted(MyObjectiveView, {**view.__dict__, "because": list(_because(view, mine))})
+        made(MyObjectiveView, **view.__dict__, because=list(_because(view, mine)))
         for view in await goals.objectives(reader, rows)
     ]
 

@@ -15,25 +15,10 @@ from app.events.tables import DirectoryRow
 from app.projections.teams import TeamRow
 
 T = TypeVar("T")
-V = TypeVar("V", bound=BaseModel)
 
 
 class View(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-def trusted(view: type[V], fields: dict[str, Any]) -> V:
-    """A view of fields that are all there, and of their types already: nothing is looked at.
-
-    Rows are what validated events left behind, so thousands of views need not be validated again.
-    Like `model_construct`, which takes longer than validation, as it asks after every default.
-    """
-    made = view.__new__(view)
-    object.__setattr__(made, "__dict__", fields)
-    object.__setattr__(made, "__pydantic_fields_set__", fields.keys())
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
 
 
 @dataclass(frozen=True, slots=True)

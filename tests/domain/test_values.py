@@ -10,9 +10,21 @@ from typing import Any
 import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from app.domain.values import Count, Day, Key, Line, Moment, Number, Prose, Share, share
+from app.domain.values import (
+    Count,
+    Day,
+    Key,
+    Line,
+    Moment,
+    Number,
+    Prose,
+    Share,
+    Value,
+    made,
+    share,
+)
 
 LINE, PROSE, KEY = TypeAdapter(Line), TypeAdapter(Prose), TypeAdapter(Key)
 NUMBER, SHARE = TypeAdapter(Number), TypeAdapter(Share)
@@ -96,3 +108,18 @@ def test_days_and_counts_are_not_read_from_other_types() -> None:
         TypeAdapter(Day).validate_python(20_000)
     with pytest.raises(ValidationError):
         TypeAdapter(Count).validate_python("3")
+
+
+def test_what_is_made_of_fitting_values_is_as_if_it_were_validated() -> None:
+    class Said(Value):
+        share: Share
+        note: Prose | None = None
+        listed: list[int] = Field(default_factory=list)
+
+    stated: dict[str, Any] = {"share": Decimal("0.5"), "listed": [1]}
+    one = made(Said, **stated)
+    assert one == Said(**stated)
+    assert one.model_dump_json() == Said(**stated).model_dump_json()
+    assert one.model_copy(update={"note": "x"}) == Said(**stated, note="x")
+    with pytest.raises(ValidationError):
+        one.note = "frozen"  # type: ignore[misc]

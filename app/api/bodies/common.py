@@ -10,9 +10,7 @@ from pydantic import (
     Field,
 )
 
-from app.domain.values import (
-    Prose,
-)
+from app.domain.values import Prose, made
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -21,7 +19,7 @@ ID = "01980000-0000-7000-8000-00000000000"
 
 def narrow(model: type[M], body: BaseModel) -> M:
     """The part of a body that is such a model; it was validated with the body."""
-    return model.model_construct(**{name: getattr(body, name) for name in model.model_fields})
+    return made(model, **{name: getattr(body, name) for name in model.model_fields})
 
 
 def patched(model: type[M], current: M, patch: BaseModel) -> M:
