@@ -35,9 +35,11 @@ class Settings(BaseSettings):
     long_request_timeout: float = Field(default=300.0, gt=0, le=3600)
     """Seconds for an import, a verification, an erasure, a look into the past."""
     max_at_work: int = Field(default=20, ge=1, le=1000)
-    """Requests at work at once in one process; those that do long work have places of their own."""
+    """Requests that read, at work at once in one process; long work has places of its own."""
+    max_writing: int = Field(default=64, ge=1, le=1000)
+    """Requests that write, at once in one process. They share transactions and connections."""
     max_waiting: int = Field(default=200, ge=0, le=10_000)
-    """Requests that wait for that; the next one is refused at once."""
+    """Requests of one kind that wait for a place; the next one is refused at once."""
     max_wait: float = Field(default=2.0, gt=0, le=60)
     """Seconds that one may wait; then it is refused."""
 

@@ -20,6 +20,7 @@ from app.config import Settings
 from app.transactions import Work, work_at_hand
 
 RETRY_SECONDS = 1
+_READS = ("GET", "HEAD", "OPTIONS")
 _ALWAYS_LET_IN = ("/health/live", "/health/ready", "/metrics")
 _INTO_THE_PAST = (b"as_of", b"effective_at")
 _BODY_AT_ONCE_SECONDS = 0.05
@@ -85,14 +86,16 @@ class _Place:
 
 
 class Lanes:
-    """One for ordinary requests, and one for long work, which may have half the connections.
+    """One for reading, one for writing, and one for long work, with half the connections.
 
-    So however much long work is asked for, the others have a place and a connection.
+    So however much of one kind is asked for, the others have a place and a connection.
     """
 
     def __init__(self, settings: Settings) -> None:
         waiting, seconds = settings.max_waiting, settings.max_wait
-        self.ordinary = Lane(settings.max_at_work, waiting, seconds)
+        self.reading = Lane(settings.max_at_work, waiting, seconds)
+        # Writes wait for a transaction that they share, and not for a connection each.
+        self.writing = Lane(settings.max_writing, waiting, seconds)
         self.long = Lane(max(1, settings.pool_size // 2), waiting, seconds)
         # Of streams, which are held open: they do their work in places of the long lane.
         self.streams = Lane(settings.max_at_work, waiting, seconds)
@@ -125,10 +128,14 @@ class Admission:
         is_long = demanded.long or demanded.long_statements or _asks_for_much(scope)
         seconds = None if demanded.long_statements else self._settings.request_timeout
         work = Work(seconds, is_long=is_long)
-        lane: Lane | None = self._lanes.long if is_long else self._lanes.ordinary
+        await self._held(scope, receive, send, work, _Place(self._lane(scope, is_long)))
+
+    def _lane(self, scope: Scope, is_long: bool) -> Lane | None:
+        if is_long:
+            return self._lanes.long
         if scope["path"] in _ALWAYS_LET_IN:
-            lane = None
-        await self._held(scope, receive, send, work, _Place(lane))
+            return None
+        return self._lanes.reading if scope["method"] in _READS else self._lanes.writing
 
     async def _streaming(self, scope: Scope, receive: Receive, send: Send) -> None:
         """No deadline for the whole: whoever answers bounds each transaction and each pause.

@@ -352,7 +352,9 @@ async def _until(happened: Callable[[], bool]) -> None:
 async def test_open_streams_keep_no_request_from_its_place(database: Database, api: Api) -> None:
     follower = await api.key_for("history:read")
     async with (
-        _app(database, max_at_work=1, max_waiting=0, pool_size=1, request_timeout=3) as app,
+        _app(
+            database, max_at_work=1, max_writing=1, max_waiting=0, pool_size=1, request_timeout=3
+        ) as app,
         AsyncExitStack() as stack,
     ):
         heard = [await stack.enter_async_context(listening(app, follower)) for _ in range(5)]

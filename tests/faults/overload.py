@@ -30,6 +30,7 @@ _AT_WORK, _WAITING, _WAIT_SECONDS = 4, 8, 0.5
 _SETTINGS = {
     "OKR_POOL_SIZE": str(_AT_WORK),
     "OKR_MAX_AT_WORK": str(_AT_WORK),
+    "OKR_MAX_WRITING": str(_AT_WORK),
     "OKR_MAX_WAITING": str(_WAITING),
     "OKR_MAX_WAIT": str(_WAIT_SECONDS),
     "OKR_RATE_PER_MINUTE": "0",
@@ -211,7 +212,7 @@ async def single_connection(place: Place, requests: int, seed: int, step: Step) 
     """Requests that come together at a server with one connection: none needs a second one."""
     what = f"{requests} requests at once, each with a key to look up, on a pool of one connection"
     outcome = Outcome("20: nothing waits for itself", what, seed, rounds=1)
-    settings = {"OKR_POOL_SIZE": "1", "OKR_MAX_AT_WORK": "8"}
+    settings = {"OKR_POOL_SIZE": "1", "OKR_MAX_AT_WORK": "8", "OKR_MAX_WRITING": "8"}
     async with served(place, place.database, **settings) as here, _client(here) as client:
         ledger = await made_ledger(here, 1)
         api = replace(ledger.api, client=client)
