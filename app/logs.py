@@ -84,11 +84,14 @@ class _Formatter(logging.Formatter):
         return facts
 
 
+_JSON = json.JSONEncoder(ensure_ascii=True, default=str)
+
+
 class Json(_Formatter):
     """A line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _redacted(json.dumps(self.facts(record), ensure_ascii=True, default=str))
+        return _redacted(_JSON.encode(self.facts(record)))
 
 
 class Text(_Formatter):
@@ -123,3 +126,6 @@ def configure(style: Style) -> None:
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(handler(style))
+        # Of a record that nobody else formats, no line says where and by whom it was made.
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+        logging._srcfile = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import secrets
 from collections.abc import Callable
@@ -29,6 +30,24 @@ ERASED = "[erased]"
 _MARK = "\x01"
 _SEALED = re.compile(r'"\\u0001([A-Za-z0-9+/]+=*)"')
 _NONCE_BYTES, _KEY_BYTES = 12, 32
+_NONCES_AT_ONCE = 100
+
+_nonces: list[bytes] = []
+# What one process drew is never to be used by another, too.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_nonces.clear)
+
+
+def _nonce() -> bytes:
+    """Random, and used once. The system is asked for many at a time, as that takes long."""
+    while True:
+        try:
+            return _nonces.pop()
+        except IndexError:
+            drawn = secrets.token_bytes(_NONCE_BYTES * _NONCES_AT_ONCE)
+            _nonces.extend(
+                drawn[first : first + _NONCE_BYTES] for first in range(0, len(drawn), _NONCE_BYTES)
+            )
 
 
 @dataclass(slots=True)
@@ -71,7 +90,7 @@ class Texts:
         cipher, context = AESGCM(key), self._context(author)
 
         def seal(text: str) -> str:
-            nonce = secrets.token_bytes(_NONCE_BYTES)
+            nonce = _nonce()
             sealed = nonce + cipher.encrypt(nonce, text.encode(), context)
             return _MARK + base64.b64encode(sealed).decode()
 
