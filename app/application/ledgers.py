@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ import asyncpg
 from app.application.group_commit import GroupCommit
 from app.application.idempotency import Answer, Given, Once, commit_safely, find, keep
 from app.application.keys import Caller
-from app.application.replay import replay, replay_then
+from app.application.lookback import Lookback
 from app.application.states import States
 from app.application.unit_of_work import OpenLedger, UnitOfWork
 from app.domain.errors import NotFound, Refusal
@@ -24,7 +23,7 @@ from app.events import store
 from app.events.envelope import Meta
 from app.events.store import Connection, Head, LedgerMissing
 from app.events.texts import TextKeys, Texts
-from app.projections.rows import MemoryRows, PostgresRows, Rows
+from app.projections.rows import PostgresRows, Rows
 from app.transactions import transaction, work_at_hand
 
 T = TypeVar("T")
@@ -35,8 +34,6 @@ INSTALLATION = UUID(int=0)
 # Both mean "run the whole transaction again": nothing of it was kept.
 _RETRY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _ATTEMPTS = 4
-_REPLAYS_KEPT = 8
-_Replay = tuple[UUID, int, UUID, int, datetime | None]
 
 
 class OutsideLedger(Refusal):
@@ -103,7 +100,7 @@ class Ledgers:
         self.pool = pool
         self._grown = grown
         self._states = States()
-        self._replays: OrderedDict[_Replay, MemoryRows] = OrderedDict()
+        self._lookback = Lookback()
         self._text_keys = TextKeys()
         self._group = GroupCommit(
             pool,
@@ -301,36 +298,5 @@ class Ledgers:
         if effective_at is not None:
             # What is silent is silent by the moment that is shown.
             moment = min(moment, effective_at)
-        keys = now.texts.version
-        past = await self._past(now, position, (now.org_id, position, event_id, keys, effective_at))
+        past = await self._lookback.rows(now.conn, now.texts, position, event_id, effective_at)
         return replace(now, rows=past, position=position, at=moment, is_past=True)
-
-    async def _past(self, now: Reader, position: int, key: _Replay) -> MemoryRows:
-        """What was true when an event was recorded never changes, so a replay may be kept.
-
-        Only what can be read of it does, when somebody is erased.
-        """
-        if key not in self._replays:
-            *_, effective_at = key
-            if effective_at is None:
-                onto, after = await self._before(now, key)
-                made = await replay(now.conn, now.texts, up_to=position, onto=onto, after=after)
-            else:
-                made = await replay_then(now.conn, now.texts, effective_at, up_to=position)
-            self._replays[key] = made
-            if len(self._replays) > _REPLAYS_KEPT:
-                self._replays.popitem(last=False)
-        self._replays.move_to_end(key)
-        return self._replays[key]
-
-    async def _before(self, now: Reader, key: _Replay) -> tuple[MemoryRows | None, int]:
-        """The kept replay that another one can go on from, and its position: none at all is 0."""
-        org_id, position, _, keys, _ = key
-        best, after = None, 0
-        for (org, at, event_id, version, effective_at), rows in list(self._replays.items()):
-            fits = (org, version, effective_at) == (org_id, keys, None)
-            if fits and after < at < position:
-                found, _ = await store.event_at(now.conn, org_id, at)
-                if found == event_id:
-                    best, after = rows, at
-        return best, after

@@ -17,8 +17,8 @@ _AT_ONCE = 500
 
 async def projected(
     conn: Connection, texts: Texts, *, after: int = 0, up_to: int | None = None
-) -> AsyncIterator[tuple[int, list[Change]]]:
-    """Each time the last position that is in it, and the changes. Raises UnreadableEvent."""
+) -> AsyncIterator[tuple[Recorded, list[Change]]]:
+    """Each time the last event that is in it, and the changes. Raises UnreadableEvent."""
     page = list[Recorded]()
     async for recorded in store.read_all(conn, texts, Filter(after, up_to)):
         page.append(recorded)
@@ -29,6 +29,6 @@ async def projected(
         yield _changes(page)
 
 
-def _changes(page: list[Recorded]) -> tuple[int, list[Change]]:
+def _changes(page: list[Recorded]) -> tuple[Recorded, list[Change]]:
     with undisturbed():
-        return page[-1].position, [change for recorded in page for change in project(recorded)]
+        return page[-1], [change for recorded in page for change in project(recorded)]

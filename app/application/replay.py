@@ -15,6 +15,7 @@ from app.domain.deployment import scoring_of
 from app.domain.key_result import KeyResult, KeyResultEvents, evolve
 from app.events import store
 from app.events.codec import UnreadableEvent
+from app.events.envelope import Recorded
 from app.events.store import Connection, Filter
 from app.events.texts import TextKeys, Texts
 from app.evidence.merkle import Frontier
@@ -36,15 +37,18 @@ async def replay(
     up_to: int | None = None,
     onto: MemoryRows | None = None,
     after: int = 0,
+    passed: Callable[[Recorded, MemoryRows], None] = lambda last, rows: None,
 ) -> MemoryRows:
     """The rows of an organisation as its events up to a position make them.
 
-    It goes on from `onto`, what the events up to `after` made, which stays as it is.
+    It goes on from `onto`, what the events up to `after` made, which stays as it is. `passed` is
+    shown the rows as of some of the events on the way.
     """
     rows = MemoryRows() if onto is None else onto.copy()
-    async for _, changes in projected(conn, texts, after=after, up_to=up_to):
+    async for last, changes in projected(conn, texts, after=after, up_to=up_to):
         with undisturbed():
             rows.apply(changes)
+        passed(last, rows)
     return rows
 
 

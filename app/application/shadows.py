@@ -58,13 +58,13 @@ class Shadows:
     ) -> None:
         """Take in what happened between two positions. Raises UnreadableEvent."""
         waiting, kept = list[Change](), after
-        async for position, changes in projected(self._conn, texts, after=after, up_to=up_to):
+        async for last, changes in projected(self._conn, texts, after=after, up_to=up_to):
             waiting += changes
-            if position - kept >= _AT_ONCE:
+            if last.position - kept >= _AT_ONCE:
                 await self._keep(waiting)
-                waiting, kept = [], position
+                waiting, kept = [], last.position
             if progress:
-                progress(position)
+                progress(last.position)
         await self._keep(waiting)
 
     async def _keep(self, changes: Sequence[Change]) -> None:

@@ -155,6 +155,10 @@ class MemoryRows:
         self.made: dict[Any, Any] = {}
         self._indices: dict[Row, dict[str, dict[Any, list[Any]]]] = {}
 
+    @property
+    def count(self) -> int:
+        return sum(len(rows) for rows in self.tables.values())
+
     def copy(self) -> MemoryRows:
         """The same rows, to go on from."""
         return MemoryRows(self.tables)

@@ -29,7 +29,7 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import TypeAdapter
 from starlette.routing import Mount, Route
 
-from app.application import tokens
+from app.application import lookback, tokens
 from app.application.tokens import Tokens
 from app.config import Settings
 from app.domain.access import Scope
@@ -295,10 +295,13 @@ class TestApi4UnrestrictedResourceConsumption:
                 if answer.status_code == 200:
                     assert len(answer.json()["items"]) <= 500
 
-    async def test_pasts_that_are_kept_in_memory_are_few(self, stage: Stage, app: FastAPI) -> None:
+    async def test_pasts_that_are_kept_in_memory_are_few(
+        self, stage: Stage, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lookback, "MOST_KEPT", 8)
         for position in range(1, 25):
             await stage.api.get("/teams", as_of=position)
-        assert len(app.state.ledgers._replays) <= 8
+        assert len(app.state.ledgers._lookback) == 8
 
     async def test_keys_that_are_believed_are_bounded(self, app: FastAPI) -> None:
         from app.application import keys
