@@ -70,6 +70,8 @@ class Reader:
     is_past: bool
     caller: Caller | None = None
     horizon: Horizon = field(default_factory=Horizon)
+    effective_at: datetime | None = None
+    """The moment that occurred, where one was asked for."""
 
     @property
     def org_id(self) -> UUID:
@@ -299,4 +301,11 @@ class Ledgers:
             # What is silent is silent by the moment that is shown.
             moment = min(moment, effective_at)
         past = await self._lookback.rows(now.conn, now.texts, position, event_id, effective_at)
-        return replace(now, rows=past, position=position, at=moment, is_past=True)
+        return replace(
+            now,
+            rows=past,
+            position=position,
+            at=moment,
+            is_past=True,
+            effective_at=effective_at,
+        )

@@ -17,7 +17,7 @@ from app.projections.rows import MemoryRows
 MOST_KEPT = 50
 MOST_ROWS = 1_000_000
 """Places of rows in all that is kept; the rows themselves are shared between replays."""
-_LEAST_WAY = 250
+_LEAST_WAY = 50
 """Events: nearer than that to the moment that was asked for, no other is kept."""
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from uuid import UUID
 
 from app.events import store
-from app.events.store import Connection
+from app.events.store import Connection, LedgerMissing
 from app.events.texts import Texts
 
 
@@ -24,12 +24,15 @@ class Mark:
 
     @classmethod
     async def at(cls, conn: Connection, texts: Texts, position: int) -> Self:
-        """The mark of a position that is in the ledger."""
+        """The mark of a position. Raises LedgerMissing where it is not in the ledger."""
         event_id, _ = await store.event_at(conn, texts.org_id, position)
         return cls(position, event_id, texts.version)
 
-    async def is_in(self, conn: Connection, texts: Texts, head: int) -> bool:
-        """Whether the ledger, up to its head, goes on from here."""
-        if self.text_keys_version != texts.version or self.position > head:
+    async def is_in(self, conn: Connection, texts: Texts) -> bool:
+        """Whether the ledger went through here."""
+        if self.text_keys_version != texts.version:
             return False
-        return self == await self.at(conn, texts, self.position)
+        try:
+            return self == await self.at(conn, texts, self.position)
+        except LedgerMissing:
+            return False

@@ -12,17 +12,20 @@ from app.garbage import undisturbed
 from app.projections.changes import Change
 from app.projections.registry import project
 
-_AT_ONCE = 500
-
 
 async def projected(
-    conn: Connection, texts: Texts, *, after: int = 0, up_to: int | None = None
+    conn: Connection,
+    texts: Texts,
+    *,
+    after: int = 0,
+    up_to: int | None = None,
+    at_once: int = 500,
 ) -> AsyncIterator[tuple[Recorded, list[Change]]]:
     """Each time the last event that is in it, and the changes. Raises UnreadableEvent."""
     page = list[Recorded]()
     async for recorded in store.read_all(conn, texts, Filter(after, up_to)):
         page.append(recorded)
-        if len(page) == _AT_ONCE:
+        if len(page) == at_once:
             yield _changes(page)
             page.clear()
     if page:

@@ -29,6 +29,9 @@ from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import Comparison, MemoryRows, column_list
 from app.projections.writing import ProjectionMismatch
 
+_AT_ONCE = 100
+"""Events: how near to one another `passed` may be."""
+
 
 async def replay(
     conn: Connection,
@@ -45,7 +48,8 @@ async def replay(
     shown the rows as of some of the events on the way.
     """
     rows = MemoryRows() if onto is None else onto.copy()
-    async for last, changes in projected(conn, texts, after=after, up_to=up_to):
+    together = projected(conn, texts, after=after, up_to=up_to, at_once=_AT_ONCE)
+    async for last, changes in together:
         with undisturbed():
             rows.apply(changes)
         passed(last, rows)

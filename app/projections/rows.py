@@ -144,15 +144,13 @@ def column_list(table: Row) -> str:
 class MemoryRows:
     """The rows that a replay builds: an organisation as it was.
 
-    Rows are records that never change, only their places do, so that a copy shares them. `made` is
-    for whoever reads them: what it makes of rows that stay as they are goes when they do.
+    Rows are records that never change, only their places do, so that a copy shares them.
     """
 
     def __init__(self, tables: Mapping[Row, Mapping[Key, Any]] | None = None) -> None:
         self.tables: dict[Row, dict[Key, Any]] = {
             table: dict(rows) for table, rows in (tables or {}).items()
         }
-        self.made: dict[Any, Any] = {}
         self._indices: dict[Row, dict[str, dict[Any, list[Any]]]] = {}
 
     @property

@@ -1,7 +1,8 @@
 """The goals of a cycle as a tree shows them, kept from one read to the next.
 
-What is kept is what the events up to a position made; a read asks the ledger what was appended
-since, and makes those goals anew, with those that time has changed.
+What is kept is what the events up to a position made; a read asks the ledger what happened between
+that and its own, and makes those goals anew, with those that time has changed. A look back does the
+same with what the look before it left.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from app.projections.alignments import AlignmentRow
 from app.projections.changes import Row
 from app.projections.key_results import KeyResultRow
 from app.projections.objectives import ObjectiveRow
-from app.projections.rows import MemoryRows
 from app.projections.warnings import WarningRow
 from app.queries.discretion import unseen
 from app.queries.goals import Frame, ObjectiveView, Terms, is_hidden, owners_of, shown
@@ -135,18 +135,22 @@ class Cycle:
         return 0 if self.mark is None else self.mark.position
 
 
-class _Shelf:
-    """The cycles that were read last, of the ledgers as they are now."""
+_Place = tuple[UUID, UUID, datetime | None]
+"""A ledger, a cycle, and as of which moment that occurred."""
+
+
+class Shelf:
+    """The cycles that were read last."""
 
     def __init__(self) -> None:
-        self._cycles: OrderedDict[tuple[UUID, UUID], Cycle] = OrderedDict()
+        self._cycles: OrderedDict[_Place, Cycle] = OrderedDict()
 
-    def get(self, org_id: UUID, cycle_id: UUID) -> Cycle | None:
-        return self._cycles.get((org_id, cycle_id))
+    def get(self, place: _Place) -> Cycle | None:
+        return self._cycles.get(place)
 
-    def put(self, org_id: UUID, cycle_id: UUID, cycle: Cycle) -> None:
-        self._cycles[org_id, cycle_id] = cycle
-        self._cycles.move_to_end((org_id, cycle_id))
+    def put(self, place: _Place, cycle: Cycle) -> None:
+        self._cycles[place] = cycle
+        self._cycles.move_to_end(place)
         while len(self._cycles) > 1 and self._size() > MOST_GOALS:
             self._cycles.popitem(last=False)
 
@@ -154,43 +158,35 @@ class _Shelf:
         return sum(len(cycle.made) for cycle in self._cycles.values())
 
 
-_now = _Shelf()
-
-
-def _kept(reader: Reader, cycle_id: UUID) -> Cycle | None:
-    if isinstance(reader.rows, MemoryRows):
-        found: Cycle | None = reader.rows.made.get(cycle_id)
-        return found
-    return _now.get(reader.org_id, cycle_id)
-
-
-def _keep(reader: Reader, cycle_id: UUID, cycle: Cycle) -> None:
-    if isinstance(reader.rows, MemoryRows):
-        reader.rows.made[cycle_id] = cycle
-    else:
-        _now.put(reader.org_id, cycle_id, cycle)
+SHELVES = {False: Shelf(), True: Shelf()}
+"""Of what is now, and of looks back: neither makes the other forget."""
 
 
 async def goals_of(reader: Reader, cycle_id: UUID) -> tuple[list[Goal], int]:
     """All goals of a cycle in ledger order, and how many warnings there are of it."""
     terms = await Terms.of(reader, [cycle_id])
-    kept = _kept(reader, cycle_id)
+    shelf, place = SHELVES[reader.is_past], (reader.org_id, cycle_id, reader.effective_at)
+    kept = shelf.get(place)
     changed = None if kept is None else await _changed_since(reader, kept, terms)
     if kept is None or changed is None:
         kept, changed = Cycle(None, terms), None
     rows = await _rows(reader, cycle_id, changed)
     placed = {row.objective_id: (row.position, (row.owner_kind, row.owner_id)) for row in rows}
-    places = {**kept.places, **placed}
+    before = {id: one for id, one in kept.places.items() if one[0] <= reader.position}
+    places = {**before, **placed}
     people = {id for _, (kind, id) in places.values() if kind == OwnerKind.PERSON}
     hidden = await unseen(reader, people)
     keys = [
         (id, owner in hidden)
         for id, (_, (_, owner)) in sorted(places.items(), key=lambda item: item[1][0])
     ]
-    made = {key: goal for key, goal in kept.made.items() if key[0] not in placed}
+    made = {
+        key: goal for key, goal in kept.made.items() if key[0] in before and key[0] not in placed
+    }
     missing = [id for id, withheld in keys if not _fits(made.get((id, withheld)), reader.at)]
-    fresh = await reader.rows.select(WarningRow, {"cycle_id": cycle_id}, after=kept.position)
-    warnings = kept.warnings + len(fresh)
+    told = kept if kept.position <= reader.position else Cycle(None, terms)
+    fresh = await reader.rows.select(WarningRow, {"cycle_id": cycle_id}, after=told.position)
+    warnings = told.warnings + len(fresh)
     mark = kept.mark
     if kept.position != reader.position:
         mark = await Mark.at(reader.conn, reader.texts, reader.position)
@@ -203,7 +199,7 @@ async def goals_of(reader: Reader, cycle_id: UUID) -> tuple[list[Goal], int]:
             await _make(reader, rows, here, Frame(terms, reader.at, hidden), named, made)
     finally:
         # What was made in time is there for the next one, even where all of it takes too long.
-        _keep(reader, cycle_id, Cycle(mark, terms, named, places, made, warnings))
+        shelf.put(place, Cycle(mark, terms, named, places, made, warnings))
     goals = [made[key] for key in keys]
     reader.horizon.lower(min((goal.until for goal in goals), default=_EVER[1]))
     return goals, warnings
@@ -214,17 +210,19 @@ def _fits(goal: Goal | None, at: datetime) -> bool:
 
 
 async def _changed_since(reader: Reader, kept: Cycle, terms: Terms) -> set[UUID] | None:
-    """The objectives that may be others by now; None where all may be."""
+    """The objectives that may be others than they are kept; None where all may be."""
     if kept.mark is None or kept.terms != terms:
         return None
     if await owners(reader, kept.named) != kept.named:
         return None
-    if isinstance(reader.rows, MemoryRows):
-        return set()
-    if not await kept.mark.is_in(reader.conn, reader.texts, reader.position):
+    if not await kept.mark.is_in(reader.conn, reader.texts):
         return None
-    since = Filter(kept.position, reader.position, categories=list(_ABOUT))
-    events = await store.read_page(reader.conn, reader.texts, since, _MOST_EVENTS + 1)
+    first, last = sorted((kept.position, reader.position))
+    if first != last and reader.effective_at is not None:
+        # What was told of later moments is in neither.
+        return None
+    between = Filter(first, last, categories=list(_ABOUT))
+    events = await store.read_page(reader.conn, reader.texts, between, _MOST_EVENTS + 1)
     if len(events) > _MOST_EVENTS:
         return None
     ids = defaultdict[str, list[UUID]](list)
@@ -233,7 +231,8 @@ async def _changed_since(reader: Reader, kept: Cycle, terms: Terms) -> set[UUID]
     changed = set(ids.pop("objective", ()))
     for category, streams in ids.items():
         table, key = _ABOUT[category]
-        found: Sequence[Any] = await reader.rows.select(table, {key: list(set(streams))})
+        # What is not there yet is there now, and its objective is ever the same.
+        found: Sequence[Any] = await reader.present.select(table, {key: list(set(streams))})
         changed |= {row.objective_id for row in found}
     return changed
 

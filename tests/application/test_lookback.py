@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.application import lookback, projecting
+from app.application import lookback
+from app.application import replay as replaying
 from app.application.ledgers import Ledgers
 from app.application.lookback import Lookback
 from app.application.replay import replay
@@ -28,7 +29,7 @@ _TEAMS, _NAMES = 7, 9
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projecting, "_AT_ONCE", 3)
+    monkeypatch.setattr(replaying, "_AT_ONCE", 3)
     monkeypatch.setattr(lookback, "_LEAST_WAY", 2)
 
 

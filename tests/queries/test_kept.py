@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ async def _same(ledgers: Ledgers, api: Api, cycle: Json) -> TreeView:
     """The tree that is kept up, having made sure that one without a past is the same."""
     async with ledgers.read(UUID(api.org)) as reader:
         kept_up, _ = await _read(reader, cycle)
-        kept._now = kept._Shelf()
+        kept.SHELVES[False] = kept.Shelf()
         fresh, _ = await _read(reader, cycle)
     assert kept_up == fresh
     return TreeView.model_validate_json(kept_up)
@@ -73,6 +74,25 @@ async def test_a_tree_that_is_kept_up_with_every_change_is_the_one_made_anew(
         assert await api.head() > before, number
         await _same(ledgers, api, cycle)
     assert (await _same(ledgers, api, cycle)).summary.objectives == 6
+    await _same_in_the_past(ledgers, api, cycle)
+
+
+async def _same_in_the_past(ledgers: Ledgers, api: Api, cycle: Json) -> None:
+    """Whichever look was the last, each shows what one without another before it does."""
+    async with ledgers.read(UUID(api.org)) as now:
+        first = (await api.get("/events", type="cycle.planned"))["items"][0]["position"]
+        positions = list(range(first, now.position + 1))
+        chance = random.Random(26)  # noqa: S311
+        shown: dict[int, bytes] = {}
+        for _ in range(3):
+            chance.shuffle(positions)
+            for position in positions:
+                past = await ledgers.back(now, position)
+                told, _ = await _read(past, cycle)
+                if position not in shown:
+                    kept.SHELVES[True] = kept.Shelf()
+                    shown[position], _ = await _read(past, cycle)
+                assert told == shown[position], position
 
 
 async def test_silence_is_seen_in_what_is_kept_and_the_horizon_says_when(
@@ -133,7 +153,7 @@ async def test_what_was_made_before_time_ran_out_is_there_the_next_time(
         with pytest.raises(asyncio.CancelledError):
             async with ledgers.read(UUID(api.org)) as reader:
                 await tree.tree(reader, cycle_id)
-    found = kept._now.get(UUID(api.org), cycle_id)
+    found = kept.SHELVES[False].get((UUID(api.org), cycle_id, None))
     assert found is not None
     assert [*found.made.values()] == made
     shown = await _same(ledgers, api, cycle)
