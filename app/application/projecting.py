@@ -12,6 +12,8 @@ from app.garbage import undisturbed
 from app.projections.changes import Change
 from app.projections.registry import project
 
+_AT_ONCE = 500
+
 
 async def projected(
     conn: Connection,
@@ -19,13 +21,13 @@ async def projected(
     *,
     after: int = 0,
     up_to: int | None = None,
-    at_once: int = 500,
+    at_once: int | None = None,
 ) -> AsyncIterator[tuple[Recorded, list[Change]]]:
     """Each time the last event that is in it, and the changes. Raises UnreadableEvent."""
     page = list[Recorded]()
     async for recorded in store.read_all(conn, texts, Filter(after, up_to)):
         page.append(recorded)
-        if len(page) == at_once:
+        if len(page) == (at_once or _AT_ONCE):
             yield _changes(page)
             page.clear()
     if page:

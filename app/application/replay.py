@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
@@ -86,7 +86,7 @@ async def replay_then(
         if recorded.type in _ENDS and recorded.recorded_at > moment:
             continue
         event = recorded.event
-        rows.apply(project(replace(recorded, told=event)))
+        rows.apply(project(recorded))
         if isinstance(event, get_args(KeyResultEvents)):
             told[event.key_result_id] = evolve(told.get(event.key_result_id), event)
     _forget_later(rows, told, moment)

@@ -34,7 +34,7 @@ class Recorded:
 
     `occurred_at` is when it was true, `recorded_at` when the ledger learnt it. `data` is the exact
     text kept, of schema `schema_version`; `event` is what it says today, upcast if need be, and
-    is only read when it is asked for. `texts` opens what is sealed in it.
+    is read once, when it is asked for. `texts` opens what is sealed in it.
     """
 
     org_id: UUID
@@ -60,7 +60,11 @@ class Recorded:
     @property
     def event(self) -> Event:
         """Raises UnreadableEvent."""
-        return self.told or decode(self.type, self.schema_version, self.plain)
+        told = self.told
+        if told is None:
+            told = decode(self.type, self.schema_version, self.plain)
+            object.__setattr__(self, "told", told)
+        return told
 
     def leaf_hash(self) -> bytes:
         """SHA-256 of a zero byte and the event's leaf (RFC 9162 style): 32 bytes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 
 from app.domain.messages import Event
@@ -64,9 +63,6 @@ PROJECTIONS: tuple[Projection, ...] = (
 
 def project(recorded: Recorded) -> Iterator[Change]:
     """All row changes that one event makes, over every read model. Raises UnreadableEvent."""
-    if recorded.told is None:
-        # Decoded once, and not by each of them.
-        recorded = replace(recorded, told=recorded.event)
     for projection in _heeding(type(recorded.event)):
         yield from projection.project(recorded)
 
