@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,8 @@ from app.events.store import Connection, Filter, Head
 from app.events.texts import Texts
 from app.projections.registry import tables_of
 
-_MOST = 50_000
+MOST_FOLDED = 200_000
+"""Events, in all that is kept: some 1 kB each at most, as what is kept grows by each of them."""
 _MOST_CAUGHT_UP = 500
 """More events than that by others are not folded onto what is kept: it is forgotten."""
 
@@ -42,6 +43,15 @@ class Kept:
     streams: dict[Stream, Versioned] = field(default_factory=dict)
     grants: Mapping[Caller, tuple[Grant, ...]] = field(default_factory=dict)
     """What callers may do, read from rows as of that event."""
+    folded: int = 0
+    """Events in `streams`, and one more for each of these."""
+
+    def take(self, fresh: Mapping[Stream, Versioned]) -> None:
+        """Streams as they were read, or changed."""
+        for stream, (state, version) in fresh.items():
+            _, before = self.streams.get(stream, (None, -1))
+            self.folded += version - before
+            self.streams[stream] = state, version
 
 
 class States:
@@ -55,7 +65,7 @@ class States:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[UUID, Kept] = OrderedDict()
-        self._count = 0
+        self._folded = 0
 
     async def current(self, conn: Connection, texts: Texts, head: Head) -> Kept:
         """What is kept of a ledger, as of its head, whose lock is held."""
@@ -82,16 +92,17 @@ class States:
         self._forget(org_id)
         kept.position, kept.event_id = head.position, head.event_id
         kept.text_keys_version = head.text_keys_version
-        kept.streams.update(fresh)
+        kept.take(fresh)
         kept.grants = grants if len(grants) <= _MOST_CALLERS else {}
         self._kept[org_id] = kept
-        self._count += len(kept.streams)
-        while self._count > _MOST and self._kept:
+        self._folded += kept.folded
+        # The one at hand stays: to fold the longest ledger for each request would be the worst.
+        while self._folded > MOST_FOLDED and len(self._kept) > 1:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, org_id: UUID) -> None:
         gone = self._kept.pop(org_id, None)
-        self._count -= len(gone.streams) if gone else 0
+        self._folded -= 0 if gone is None else gone.folded
 
 
 def _is_at(kept: Kept, head: Head) -> bool:
@@ -111,13 +122,14 @@ async def _caught_up(conn: Connection, texts: Texts, kept: Kept, head: Head) -> 
     since = await store.read_page(conn, texts, Filter(after=kept.position - 1), missing + 1)
     if not since or since[0].event_id != kept.event_id:
         return None
-    streams, grants = dict(kept.streams), kept.grants
+    caught_up = replace(kept, streams=dict(kept.streams))
+    caught_up.position, caught_up.event_id = head.position, head.event_id
     for recorded in since[1:]:
         kind = EVENTS.get(recorded.type)
         if kind is None or GRANTED_BY & tables_of(kind):
-            grants = {}
-        if recorded.stream in streams:
-            state, _ = streams[recorded.stream]
+            caught_up.grants = {}
+        if recorded.stream in caught_up.streams:
+            state, _ = caught_up.streams[recorded.stream]
             evolve = STREAMS[recorded.stream.category].evolve
-            streams[recorded.stream] = evolve(state, recorded.event), recorded.version
-    return Kept(head.position, head.event_id, head.text_keys_version, streams, grants)
+            caught_up.take({recorded.stream: (evolve(state, recorded.event), recorded.version)})
+    return caught_up

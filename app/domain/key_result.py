@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal, assert_never, get_args
+from typing import Annotated, Literal, Self, assert_never, get_args
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
@@ -23,6 +23,7 @@ from app.domain.measures import (
     Measure,
     Milestone,
     Reading,
+    Rung,
     Threshold,
     Told,
     fits,
@@ -244,12 +245,20 @@ KeyResultEvents = (
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
+    """What of a check-in counts for what comes after it; whatever else it says is in its event."""
+
     check_in_id: UUID
-    terms: CheckInTerms
     occurred_at: datetime
+    value: bool | Rung | Decimal | None = None
+    confidence: Decimal | None = None
+    health: Health | None = None
+
+    @classmethod
+    def of(cls, check_in_id: UUID, terms: CheckInTerms, occurred_at: datetime) -> Self:
+        return cls(check_in_id, occurred_at, terms.value, terms.confidence, terms.health)
 
     def says(self, aspect: Aspect) -> bool:
-        return aspect == "moment" or getattr(self.terms, aspect) is not None
+        return aspect == "moment" or getattr(self, aspect) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +291,7 @@ class KeyResult:
     @property
     def told(self) -> tuple[Told, ...]:
         """The readings, in the order of what they speak of."""
-        valued = [one for one in self.check_ins.values() if one.terms.value is not None]
+        valued = [one for one in self.check_ins.values() if one.value is not None]
         valued.sort(key=lambda one: one.occurred_at)
         return tuple(_told(one) for one in valued)
 
@@ -350,7 +359,7 @@ class KeyResult:
         return replace(self, check_ins=Growing(check_ins), last=last)
 
     def _counts(self, one: CheckIn, aspect: Aspect) -> bool:
-        value = one.terms.value
+        value = one.value
         return one.says(aspect) and (
             aspect != "value" or (value is not None and fits(self.terms.measure, value))
         )
@@ -361,18 +370,18 @@ class KeyResult:
         confidence, health = self.last.get("confidence"), self.last.get("health")
         return made(
             Standing,
-            value=value and value.terms.value,
+            value=value and value.value,
             read_at=value and value.occurred_at,
             progress=self.progress(rules),
-            confidence=confidence and confidence.terms.confidence,
-            health=health and health.terms.health,
+            confidence=confidence and confidence.confidence,
+            health=health and health.health,
             last_check_in_at=moment and moment.occurred_at,
         )
 
 
 def _told(one: CheckIn) -> Told:
-    assert one.terms.value is not None, "only check-ins with a value are asked for it"
-    return Told(one.terms.value, one.occurred_at)
+    assert one.value is not None, "only check-ins with a value are asked for it"
+    return Told(one.value, one.occurred_at)
 
 
 def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
@@ -387,10 +396,10 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
             return replace(state, removed=True)
         case CheckInRecorded():
             return state.with_new_check_in(
-                CheckIn(event.check_in_id, event.terms, event.occurred_at)
+                CheckIn.of(event.check_in_id, event.terms, event.occurred_at)
             )
         case CheckInCorrected():
-            told = CheckIn(event.check_in_id, event.terms, event.occurred_at)
+            told = CheckIn.of(event.check_in_id, event.terms, event.occurred_at)
             return state.with_check_in(told)
         case CheckInRetracted():
             return state.without_check_in(event.check_in_id)

@@ -296,7 +296,7 @@ def _said(state: KeyResult, terms: CheckInTerms) -> CheckInTerms:
         measure, last = state.terms.measure, state.last.get("value")
         if not isinstance(measure, Metric):
             raise WrongKind("Only a metric takes an increment.", pointer="/increment")
-        known = last.terms.value if last is not None else measure.baseline
+        known = last.value if last is not None else measure.baseline
         value = Decimal(known) if isinstance(known, Decimal) else measure.baseline
         value += terms.increment
         if abs(value) > LARGEST:
@@ -346,7 +346,7 @@ def _tracking(state: KeyResult, command: RecordCheckIn) -> TrackedBy:
 def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckInRecorded:
     terms = _said(state, command.terms)
     moment = _within(cycle, command.occurred_at, command.at)
-    told = CheckIn(command.check_in_id, terms, moment)
+    told = CheckIn.of(command.check_in_id, terms, moment)
     after = state.with_new_check_in(told)
     return made(
         CheckInRecorded,
@@ -366,7 +366,7 @@ def _check_in(state: KeyResult, cycle: Cycle, command: RecordCheckIn) -> CheckIn
 
 def _progress_told(after: KeyResult, told: CheckIn, cycle: Cycle) -> Decimal | None:
     """The progress that a check-in tells; for a threshold, together with all others."""
-    if told.terms.value is None:
+    if told.value is None:
         return None
     if isinstance(after.terms.measure, Threshold):
         return after.progress(cycle.scoring)
@@ -379,7 +379,7 @@ def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckIn
     moment = before.occurred_at
     if command.occurred_at is not None:
         moment = _within(cycle, command.occurred_at, command.at)
-    told = CheckIn(command.check_in_id, terms, moment)
+    told = CheckIn.of(command.check_in_id, terms, moment)
     after = state.with_check_in(told)
     return CheckInCorrected(
         key_result_id=state.key_result_id,
@@ -408,10 +408,10 @@ def _succeed(state: KeyResult, command: SucceedBaseline) -> list[KeyResultEvents
     if last is None or state.successor_id is not None:
         done = f"it did, as {state.successor_id}" if last else "measure it first, by a check-in"
         raise Refusal(f"A baseline seeds a metric once it was measured: {done}.")
-    assert isinstance(last.terms.value, Decimal), "a baseline takes numbers"
+    assert isinstance(last.value, Decimal), "a baseline takes numbers"
     metric = Metric(
         unit=measure.unit,
-        baseline=last.terms.value,
+        baseline=last.value,
         target=command.target,
         commit=command.commit,
         stretch=command.stretch,

@@ -8,12 +8,15 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
+from app.application import states
 from app.application.keys import Caller
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
+from app.database import Pool
 from app.domain.access import Role, Scope
 from app.domain.errors import OutOfReach
 from app.domain.messages import Command
+from app.domain.organization import FoundOrganization
 from app.domain.person import RegisterPerson
 from app.domain.roles import GrantRole, WithdrawRole
 from app.domain.team import FormTeam, RenameTeam
@@ -98,3 +101,39 @@ async def test_what_callers_may_do_is_not_believed_once_it_was_changed(
     with pytest.raises(ZeroDivisionError):
         await ledgers.run(founded, Meta("operator/test", "test", uuid7()), granted_in_vain)
     assert not await is_admitted(ledgers)
+
+
+async def test_what_is_kept_is_bounded_by_the_events_in_it(
+    ledgers: Ledgers, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "MOST_FOLDED", 40)
+    orgs, kept = [await _founded(ledgers) for _ in range(4)], ledgers._states._kept
+    team = uuid7()
+    for org_id in orgs:
+        await _do(ledgers, org_id, FormTeam(team_id=team, name="Team"))
+    for number in range(60):
+        # The first has far more than its share, and by itself more than there may be.
+        org_id = orgs[0] if number % 3 else orgs[number % 4]
+        await _do(ledgers, org_id, RenameTeam(team_id=team, name=f"{number}"))
+        counted = {
+            id: sum(version + 1 for _, version in one.streams.values()) for id, one in kept.items()
+        }
+        assert counted == {id: one.folded for id, one in kept.items()}
+        assert sum(counted.values()) == ledgers._states._folded
+        assert org_id in counted
+        assert sum(counted.values()) <= 40 or list(counted) == [org_id]
+    other = Ledgers(pool)
+    (last,) = await _do(other, orgs[0], RenameTeam(team_id=team, name="by another process"))
+    (next,) = await _do(ledgers, orgs[0], RenameTeam(team_id=team, name="by this one"))
+    assert next.version == last.version + 1
+    assert ledgers._states._folded == sum(one.folded for one in kept.values())
+
+
+async def _founded(ledgers: Ledgers) -> UUID:
+    org_id = uuid7()
+
+    async def found(unit: UnitOfWork) -> None:
+        await unit.execute(FoundOrganization(organization_id=org_id, name="Test"))
+
+    await ledgers.run(org_id, Meta("operator/test", "test", uuid7()), found, founding=True)
+    return org_id

@@ -126,7 +126,7 @@ def _said(
 ) -> CheckInRecorded:
     """Unless stated otherwise, it has the last word in all that it says, and nothing else is."""
     terms = CheckInTerms(value=value, **more)
-    says = CheckIn(CHECK_IN, terms, occurred_at).says
+    says = CheckIn.of(CHECK_IN, terms, occurred_at).says
     alone = Standing(
         value=value,
         read_at=None if value is None else occurred_at,
@@ -729,7 +729,7 @@ def test_the_last_words_are_those_of_what_stands_after_any_corrections(
         if step != "t" and not known:
             continue
         number = n if step == "t" else known[which % len(known)]
-        told = CheckIn(uid(100 + number), terms, moment)
+        told = CheckIn.of(uid(100 + number), terms, moment)
         if step == "t":
             state = state.with_new_check_in(told)
         elif step == "c":

@@ -27,7 +27,6 @@ from app.domain.errors import DecisionRefuses, InvalidState, NotFound, Refusal, 
 from app.domain.growing import Growing
 from app.domain.key_result import (
     CheckIn,
-    CheckInTerms,
     Choice,
     KeyResult,
     KeyResultDrafted,
@@ -216,7 +215,7 @@ def test_a_removed_key_result_goes_no_further_and_neither_does_an_empty_objectiv
 
 
 def test_what_nobody_scored_is_scored_from_its_latest_value() -> None:
-    said = CheckIn(CHECK_IN, CheckInTerms(value=Decimal(150)), NOW)
+    said = CheckIn(CHECK_IN, NOW, Decimal(150))
     unscored = _goal(key_result(check_ins=Growing({CHECK_IN: said}), last={"value": said}))
     events = _reflecting().when(_reset(_choose(Choice.REMOVE), goals=(unscored,))).decide()
     assert events[0] == KeyResultScored(
