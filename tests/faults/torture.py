@@ -174,8 +174,14 @@ async def _one(name: str, place: Place, sizes: Sizes, seed: int, progress: Progr
         console.print(f"{name}: {''.join(traceback.format_exception(error))}", markup=False)
         for server in place.servers:
             console.print(server.said(), markup=False)
-        outcome = Outcome("not kept", name, seed, violations=[str(error)])
+        outcome = Outcome("not kept", name, seed, violations=_all_said(error))
     return Row(name, outcome, time.monotonic() - began)
+
+
+def _all_said(error: Exception) -> list[str]:
+    if isinstance(error, ExceptionGroup):
+        return [said for one in error.exceptions for said in _all_said(one)]
+    return [f"{type(error).__name__}: {error}"]
 
 
 # The report -------------------------------------------------------------------------------
