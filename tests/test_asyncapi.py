@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
-from app.api.asyncapi import document
+from app.api.asyncapi import CHANGE, document
 from app.application.webhooks.outbox import TEST
 from app.domain.catalog import EVENTS
 from app.domain.messages import Stream
 from app.events.envelope import Meta, Recorded
 from app.events.texts import Texts
-from app.queries.history import event_view
+from app.queries.history import change_view, event_view
 from app.queries.webhooks import event_message, sample_message
 from tests.api.programme import Api, Json
 from tests.clients.node import install, needs_node, run
@@ -74,7 +74,7 @@ def _delivered(recorded: Recorded) -> Json:
 
 
 def test_every_event_is_in_the_feed_and_is_delivered() -> None:
-    wanted = {"feed": {*EVENTS}, "webhook": {*EVENTS, TEST}}
+    wanted = {"feed": {*EVENTS}, "changes": {CHANGE}, "webhook": {*EVENTS, TEST}}
     for channel, names in wanted.items():
         assert set(_CHANNELS[channel]["messages"]) == names
     for operation in _DOCUMENT["operations"].values():
@@ -113,6 +113,8 @@ def test_what_was_ever_written_fits_its_message(path: Path) -> None:
         recorded = _recorded(name, int(version), line)
         _validator("feed", name).validate(_shown(recorded))
         _validator("webhook", name).validate(_delivered(recorded))
+        changed = json.loads(change_view(recorded).model_dump_json())
+        _validator("changes", CHANGE).validate(changed)
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))

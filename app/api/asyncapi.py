@@ -6,6 +6,7 @@ shows, so that it cannot say anything else than the rest.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -14,21 +15,27 @@ from app import __version__
 from app.application.bundle import event_schema
 from app.application.webhooks.outbox import TEST
 from app.domain.catalog import EVENTS
-from app.queries.history import EventView
+from app.queries.history import ChangeView, EventView
 
 Json = dict[str, Any]
 
+CHANGE = "change"
 _DESCRIPTION = """\
 What an OKR Ledger tells by itself: each event of an organisation's ledger, once it is recorded.
 
 A client follows the feed (Server-Sent Events), or has webhooks delivered (Standard Webhooks). Both
-tell the same events, in which free text can be read. New types of events, and new members in them,
-may come at any time; `schema_version` says by which form `data` was recorded.
+tell the same events, in which free text can be read. A page that is to stay true follows the
+changes, which say that something happened, and nothing of what was said. New types of events, and
+new members in them, may come at any time; `schema_version` says by which form `data` was recorded.
 """
 _FEED = """\
 Server-Sent Events: `id` is the event's position, `event` its type, and `data` the message on one
 line. Lines that begin with a colon say that the stream is there. Connect again with the last `id`
 as `Last-Event-ID`: every event comes once, and in the order of the ledger.
+"""
+_CHANGES = """\
+As the feed, for whoever may read goals. What becomes of keys, webhooks and answers to surveys is
+not told.
 """
 _WEBHOOK = """\
 A POST to an address of yours, as [Standard Webhooks](https://www.standardwebhooks.com) has it. Any
@@ -66,10 +73,19 @@ def document() -> Json:
                 "variables": {"host": _variable("Its host.", "hooks.example.org")},
             },
         },
-        "channels": {"feed": _feed(), "webhook": _webhook()},
+        "channels": {
+            "feed": _stream("events", _FEED, EVENTS),
+            "changes": _stream("changes", _CHANGES, [CHANGE]),
+            "webhook": _webhook(),
+        },
         "operations": {
-            "tell_events": _operation("feed", "Tell the ledger after a position, and go on."),
-            "deliver_webhook": _operation("webhook", _DELIVERING, TEST),
+            "tell_events": _operation(
+                "feed", "Tell the ledger after a position, and go on.", EVENTS
+            ),
+            "tell_changes": _operation(
+                "changes", "Tell what changed after a position, and go on.", [CHANGE]
+            ),
+            "deliver_webhook": _operation("webhook", _DELIVERING, [*EVENTS, TEST]),
         },
         "components": {
             "messages": _messages(),
@@ -78,8 +94,8 @@ def document() -> Json:
                 "Bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key with the scope `history:read`, or a token of the "
-                    "OpenID Connect provider.",
+                    "description": "An API key with the scope `history:read` (for changes: "
+                    "`read`), or a token of the OpenID Connect provider.",
                 }
             },
         },
@@ -90,13 +106,13 @@ def _variable(told: str, example: str) -> Json:
     return {"description": told, "default": example, "examples": [example]}
 
 
-def _feed() -> Json:
+def _stream(of: str, told: str, names: Iterable[str]) -> Json:
     return {
-        "address": "/v1/organizations/{organization_id}/events/stream",
-        "description": _FEED,
+        "address": f"/v1/organizations/{{organization_id}}/{of}/stream",
+        "description": told,
         "servers": [_ref("servers", "ledger")],
         "parameters": {"organization_id": {"description": "Whose ledger: a UUID."}},
-        "messages": {name: _component("messages", name) for name in sorted(EVENTS)},
+        "messages": {name: _component("messages", name) for name in sorted(names)},
     }
 
 
@@ -112,23 +128,26 @@ def _webhook() -> Json:
     }
 
 
-def _operation(channel: str, told: str, *more: str) -> Json:
-    names = (*sorted(EVENTS), *more)
+def _operation(channel: str, told: str, names: Iterable[str]) -> Json:
+    is_delivered = channel == "webhook"
     made: Json = {
         "action": "send",
         "channel": _ref("channels", channel),
         "summary": told,
         "description": told,
-        "tags": [{"name": "feed" if channel == "feed" else "webhooks"}],
-        "messages": [_ref("channels", channel, "messages", name) for name in names],
+        "tags": [{"name": "webhooks" if is_delivered else "feed"}],
+        "messages": [_ref("channels", channel, "messages", name) for name in sorted(names)],
     }
-    if channel == "feed":
+    if not is_delivered:
         made["security"] = [_component("securitySchemes", "Bearer")]
     return made
 
 
 def _messages() -> Json:
-    made: Json = {f"delivered.{TEST}": _message(TEST, "WebhookTest", headers="WebhookHeaders")}
+    made: Json = {
+        CHANGE: _message(CHANGE, "ChangeView"),
+        f"delivered.{TEST}": _message(TEST, "WebhookTest", headers="WebhookHeaders"),
+    }
     for name, event in sorted(EVENTS.items()):
         made[name] = _message(name, f"{event.__name__}Event")
         made[f"delivered.{name}"] = _message(
@@ -153,7 +172,7 @@ def _message(name: str, payload: str, **more: str) -> Json:
 def _schemas() -> Json:
     """Those of events and of all that is in them, by the names of their classes."""
     schemas: Json = {"WebhookHeaders": _WEBHOOK_HEADERS, "WebhookTest": _envelope(TEST, _TESTED)}
-    _, shown = models_json_schema([(EventView, "serialization")])
+    _, shown = models_json_schema([(EventView, "serialization"), (ChangeView, "serialization")])
     _add(schemas, shown)
     for name, event in sorted(EVENTS.items()):
         kept = event_schema(name)
