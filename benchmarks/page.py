@@ -46,6 +46,7 @@ per second are of this run on this machine: never set them beside another's.
 
 """
 _GROWTH = "growth/README.md"
+_PROFILE = "profile.md"
 _SMOKE = """\
 > This was a trial of the machinery with tiny sizes. Its figures mean nothing.
 
@@ -68,6 +69,8 @@ def write(run: Run, sections: Sequence[Section], folder: Path, *, smoke: bool = 
     )
     parts = [text, _SMOKE if smoke else "", _table(summary(figures))]
     parts.append(f"\n![How far each figure is from its bar]({plots.overview(figures, folder)})\n")
+    if (folder / _PROFILE).exists():
+        parts.append(f"\nWhere the time goes, and why a bar is missed: [profile]({_PROFILE}).\n")
     if (folder / _GROWTH).exists():
         parts.append(f"\nGrowth to ten million events is told on [a page of its own]({_GROWTH}).\n")
     for section in sections:
