@@ -51,11 +51,12 @@ async def sender_kills(place: Place, kills: int, seed: int, step: Step) -> Outco
             await _killed(here, senders, ledger, receiver, kills, rng, outcome, step)
             expected = await _recorded(place, ledger)
             wrong = await _missing(expected, receiver)
+            async with place.owner() as owner:
+                left = await _left(owner, ledger)
+        wrong += [f"{left} deliveries are not noted as delivered"] if left else []
         wrong += _misfits(expected, receiver.received, secret)
         async with place.owner() as owner:
             wrong += await gaps(owner, ledger.api.org)
-            left = await _left(owner, ledger)
-        wrong += [f"{left} deliveries are not noted as delivered"] if left else []
         demand(wrong, scenario="sender_kills", seed=seed, round_=kills, ledger=ledger)
         return outcome
     finally:
