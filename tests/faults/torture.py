@@ -124,7 +124,9 @@ def main(
     unknown = set(only or ()) - set(SCENARIOS)
     if unknown:
         raise typer.BadParameter(f"there is no scenario {', '.join(sorted(unknown))}")
-    # What was started is stopped and removed, however the run ends.
+    # What was started is stopped and removed, however the run ends; an interrupt is heeded where a
+    # shell ignores it for what runs in its background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     sizes = CI if small else RELEASE
