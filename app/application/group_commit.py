@@ -34,7 +34,7 @@ from app.transactions import Work, transaction, work_at_hand
 
 MOST_TOGETHER = 256
 _AT_ONCE = 2
-"""Transactions that are begun while others are under way, of other ledgers."""
+"""Transactions under way, of different ledgers: one is decided while the other is written."""
 _SLOW_SECONDS = 0.5
 """Whatever takes longer keeps the others from nothing any more."""
 _ATTEMPTS = 4
@@ -87,6 +87,7 @@ class _Batch:
     waits: bool = False
     """Whether it waits for a lock that another process holds; then it is of one ledger."""
     is_slow: bool = False
+    is_decided: bool = False
 
     @property
     def org_ids(self) -> list[UUID]:
@@ -129,8 +130,7 @@ class GroupCommit:
         self._waiting: OrderedDict[UUID, deque[Wish]] = OrderedDict()
         self._busy: set[UUID] = set()
         self._keys: set[tuple[str, ...]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._tasks: dict[asyncio.Task[None], _Batch] = {}
         self._is_called = False
 
     async def write(self, org_id: UUID, meta: Meta, job: Job, once: Once | None) -> Answer:
@@ -177,8 +177,13 @@ class GroupCommit:
 
     def _begin(self) -> None:
         self._is_called = False
-        while self._under_way < _AT_ONCE and (wishes := self._next()):
+        while self._has_room() and (wishes := self._next()):
             self._start(_Batch(wishes))
+
+    def _has_room(self) -> bool:
+        """To decide two at once would take each of them as long, and make both of them smaller."""
+        under_way = [batch for batch in self._tasks.values() if not batch.is_slow]
+        return len(under_way) < _AT_ONCE and all(batch.is_decided for batch in under_way)
 
     def _next(self) -> list[Wish]:
         """Wishes of ledgers that no transaction is at, those that wait longest first."""
@@ -198,17 +203,15 @@ class GroupCommit:
     def _start(self, batch: _Batch) -> None:
         self._busy.update(batch.org_ids)
         batch.is_slow = batch.waits
-        self._under_way += not batch.is_slow
         loop = asyncio.get_running_loop()
         # Nothing of the request that happens to be the first is to be found in it.
         task = loop.create_task(self._run(batch), context=contextvars.Context())
-        self._tasks.add(task)
+        self._tasks[task] = batch
         slow = loop.call_later(_SLOW_SECONDS, self._slow, batch)
 
         def ended(_: asyncio.Task[None]) -> None:
             slow.cancel()
-            self._tasks.discard(task)
-            self._under_way -= not batch.is_slow
+            del self._tasks[task]
             self._busy.difference_update(batch.org_ids)
             if self._waiting:
                 self._call(loop)
@@ -216,10 +219,8 @@ class GroupCommit:
         task.add_done_callback(ended)
 
     def _slow(self, batch: _Batch) -> None:
-        if not batch.is_slow:
-            batch.is_slow = True
-            self._under_way -= 1
-            self._begin()
+        batch.is_slow = True
+        self._begin()
 
     async def _run(self, batch: _Batch) -> None:
         """Decide a batch; everybody in it hears of it."""
@@ -263,6 +264,8 @@ class GroupCommit:
                 wishes = [wish for wish in batch.wishes if wish.org_id not in held]
                 work.shared_by = [wish.work for wish in wishes]
                 done = await self._judged(conn, ledgers, wishes)
+                batch.is_decided = True
+                self._begin()
                 await flush_all(list(ledgers.values()))
                 await keep(conn, done.given)
                 if done.has_replayed:
