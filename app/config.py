@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """Connections of one server process."""
     batches_span_ledgers: bool = True
     """Whether one transaction may write to several ledgers; not where nodes share them out."""
+    max_kept_events: int = Field(default=500_000, ge=1_000)
+    """Events in the states of goals that one process keeps: less than 1 kB of memory each."""
 
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds before a statement of verification or erasure is given up."""

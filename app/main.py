@@ -131,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 grown=grown,
                 spans=settings.batches_span_ledgers,
                 statement_seconds=settings.request_timeout,
+                most_folded=settings.max_kept_events,
             )
             app.state.keys = Keys(pool)
             app.state.tokens = Tokens(settings)

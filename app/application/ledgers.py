@@ -16,7 +16,7 @@ from app.application.group_commit import GroupCommit
 from app.application.idempotency import Answer, Given, Once, commit_safely, find, keep
 from app.application.keys import Caller
 from app.application.lookback import Lookback
-from app.application.states import States
+from app.application.states import MOST_FOLDED, States
 from app.application.unit_of_work import OpenLedger, UnitOfWork
 from app.domain.errors import NotFound, Refusal
 from app.events import store
@@ -94,14 +94,15 @@ class Ledgers:
         *,
         spans: bool = True,
         statement_seconds: float | None = None,
+        most_folded: int = MOST_FOLDED,
     ) -> None:
         """`grown` is told of each ledger that was appended to, once that is committed.
 
-        `spans` and `statement_seconds` are GroupCommit's.
+        `spans` and `statement_seconds` are GroupCommit's, `most_folded` is that of States.
         """
         self.pool = pool
         self._grown = grown
-        self._states = States()
+        self._states = States(most_folded)
         self._lookback = Lookback()
         self._text_keys = TextKeys()
         self._group = GroupCommit(

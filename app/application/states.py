@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,8 +18,8 @@ from app.events.store import Connection, Filter, Head
 from app.events.texts import Texts
 from app.projections.registry import tables_of
 
-MOST_FOLDED = 200_000
-"""Events, in all that is kept: some 1 kB each at most, as what is kept grows by each of them."""
+MOST_FOLDED = 500_000
+"""Events in all that is kept, which grows by less than 1 kB with each."""
 _MOST_CAUGHT_UP = 500
 """More events than that by others are not folded onto what is kept: it is forgotten."""
 
@@ -55,7 +55,9 @@ class Kept:
 
 
 class States:
-    """Folds of committed events, those of the least used ledger forgotten first.
+    """Folds of committed events; where they are too many, those of some ledger are forgotten.
+
+    Of any: where somewhat more are used than there may be, the least used is the next one.
 
     They are never believed by themselves. Under the ledger's lock, its head must still be the event
     up to which they were folded (a restored database, or a standby that was promoted, may have lost
@@ -63,8 +65,9 @@ class States:
     from before is used.
     """
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[UUID, Kept] = OrderedDict()
+    def __init__(self, most_folded: int = MOST_FOLDED) -> None:
+        self._most_folded = most_folded
+        self._kept: dict[UUID, Kept] = {}
         self._folded = 0
 
     async def current(self, conn: Connection, texts: Texts, head: Head) -> Kept:
@@ -96,9 +99,12 @@ class States:
         kept.grants = grants if len(grants) <= _MOST_CALLERS else {}
         self._kept[org_id] = kept
         self._folded += kept.folded
-        # The one at hand stays: to fold the longest ledger for each request would be the worst.
-        while self._folded > MOST_FOLDED and len(self._kept) > 1:
-            self._forget(next(iter(self._kept)))
+        if self._folded > self._most_folded:
+            others = [id for id in self._kept if id != org_id]
+            random.shuffle(others)
+            # The one at hand stays: to fold the longest ledger for each request would be the worst.
+            while self._folded > self._most_folded and others:
+                self._forget(others.pop())
 
     def _forget(self, org_id: UUID) -> None:
         gone = self._kept.pop(org_id, None)

@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.application import states
 from app.application.keys import Caller
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
@@ -104,9 +103,9 @@ async def test_what_callers_may_do_is_not_believed_once_it_was_changed(
 
 
 async def test_what_is_kept_is_bounded_by_the_events_in_it(
-    ledgers: Ledgers, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    pool: Pool,
 ) -> None:
-    monkeypatch.setattr(states, "MOST_FOLDED", 40)
+    ledgers = Ledgers(pool, most_folded=40)
     orgs, kept = [await _founded(ledgers) for _ in range(4)], ledgers._states._kept
     team = uuid7()
     for org_id in orgs:
