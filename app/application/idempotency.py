@@ -109,23 +109,32 @@ async def commit_safely(conn: Connection) -> None:
     await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
 
 
-# A few of the forgotten go with each new one: none pile up, and nobody waits for it.
+# It says whether there are any to be forgotten. To delete none takes long where nothing is known of
+# the table yet: all keys of an organisation are gone through.
 _KEEP = """
-WITH forgotten AS (
-    DELETE FROM idempotency_keys AS kept
-    USING unnest($2::uuid[]) AS of (org_id), LATERAL (
-        SELECT credential, route, key FROM idempotency_keys
-        WHERE org_id = of.org_id AND created_at < $3 ORDER BY created_at LIMIT $4
-    ) AS old
-    WHERE kept.org_id = of.org_id AND kept.credential = old.credential
-        AND kept.route = old.route AND kept.key = old.key
+WITH kept AS (
+    INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers,
+        body, created_at)
+    SELECT org_id, credential, route, key, decode(fingerprint, 'hex'), status, headers,
+        convert_to(body, 'UTF8'), created_at
+    FROM json_to_recordset($1::text::json) AS stated (org_id uuid, credential text, route text,
+        key text, fingerprint text, status int, headers jsonb, body text, created_at timestamptz)
 )
-INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers, body,
-    created_at)
-SELECT org_id, credential, route, key, decode(fingerprint, 'hex'), status, headers,
-    convert_to(body, 'UTF8'), created_at
-FROM json_to_recordset($1::text::json) AS stated (org_id uuid, credential text, route text,
-    key text, fingerprint text, status int, headers jsonb, body text, created_at timestamptz)
+SELECT EXISTS (
+    SELECT FROM unnest($2::uuid[]) AS of (org_id), LATERAL (
+        SELECT FROM idempotency_keys WHERE org_id = of.org_id AND created_at < $3
+        ORDER BY created_at LIMIT 1
+    ) AS old
+)
+"""
+# A few of them go with each new one: none pile up, and nobody waits for it.
+_FORGET = """
+DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid FROM unnest($1::uuid[]) AS of (org_id), LATERAL (
+        SELECT ctid FROM idempotency_keys WHERE org_id = of.org_id AND created_at < $2
+        ORDER BY created_at LIMIT $3
+    ) AS old
+))
 """
 _FORGOTTEN_EACH = 10
 
@@ -158,10 +167,7 @@ async def keep(conn: Connection, given: Sequence[Given]) -> None:
         }
         for one in given
     ]
-    await conn.execute(
-        _KEEP,
-        to_json(stated).decode(),
-        list({one.org_id for one in given}),
-        min(one.at for one in given) - KEPT_FOR,
-        _FORGOTTEN_EACH * len(given),
-    )
+    org_ids = list({one.org_id for one in given})
+    before = min(one.at for one in given) - KEPT_FOR
+    if await conn.fetchval(_KEEP, to_json(stated).decode(), org_ids, before):
+        await conn.execute(_FORGET, org_ids, before, _FORGOTTEN_EACH * len(given))
