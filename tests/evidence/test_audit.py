@@ -219,7 +219,7 @@ def test_a_score_that_its_readings_do_not_give_is_named(exported: Exported) -> N
         one.startswith(
             f"event {position} states computed 0.99 of key result {data['key_result_id']}"
         )
-        and one.endswith("give 0.8000")
+        and one.endswith("give 0.8")
         for one in findings
     ), findings
 
