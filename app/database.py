@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from app.config import Settings
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.migrate import newest
 from app.transactions import Link
 

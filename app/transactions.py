@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 import asyncpg
 
-from app.events.store import Connection
+from app.events.statements import Connection
 
 CONNECTION_SECONDS = 2.0
 """For one of the pool's connections, a new one included."""
@@ -58,14 +59,31 @@ work_at_hand: ContextVar[Work | None] = ContextVar("work_at_hand", default=None)
 class Link(_Connection):
     """A connection that knows when its server last answered."""
 
-    __slots__ = ("_pool_seconds", "answered_at")
+    __slots__ = ("_pool_seconds", "_speaks_for", "answered_at")
     if TYPE_CHECKING:
         _config: Any
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._pool_seconds: float | None = self._config.command_timeout
+        self._speaks_for: Sequence[UUID] = ()
         self.answered()
+
+    def speak_for(self, org_ids: Sequence[UUID]) -> None:
+        """Have row-level security show these organisations to transactions that begin now."""
+        self._speaks_for = org_ids
+
+    async def execute(
+        self,
+        query: str,
+        *arguments: Any,
+        timeout: float | None = None,  # noqa: ASYNC109 (the driver's own)
+    ) -> str:
+        """Run a statement. What begins a transaction says for whom it speaks, too."""
+        if self._speaks_for and query.startswith("BEGIN"):
+            named = ",".join(map(str, self._speaks_for))
+            query = f"{query} SET LOCAL app.org_id = '{named}'"
+        return await super().execute(query, *arguments, timeout=timeout)
 
     def answered(self) -> None:
         """Note that the server has just been heard of."""
@@ -122,18 +140,21 @@ _UNTOLD = (
 async def transaction(
     pool: asyncpg.Pool[asyncpg.Record],
     *,
+    of: Sequence[UUID] = (),
     isolation: Literal["repeatable_read"] | None = None,
     readonly: bool = False,
     dry: bool = False,
 ) -> AsyncIterator[Connection]:
     """A transaction on a connection of the pool, committed in the end; `dry` rolls it back.
 
-    Raises TimeoutError, or what the driver says, when the database does not answer in time. A
-    request takes one connection at a time, or all of them could wait for another.
+    `of` are the organisations that row-level security shows to it. Raises TimeoutError, or what the
+    driver says, when the database does not answer in time. A request takes one connection at a
+    time, or all of them could wait for another.
     """
     work = work_at_hand.get()
     conn = await _connection(pool, work)
     try:
+        conn.speak_for(of)
         running = conn.transaction(isolation=isolation, readonly=readonly)
         await running.start()
         if work is not None and work.is_long:

@@ -21,7 +21,8 @@ from app.database import open_pool
 from app.domain.messages import Stream
 from app.events import store
 from app.events.envelope import Recorded
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import TextKeys
 from benchmarks.common import NOTE
 from benchmarks.one_by_one import client

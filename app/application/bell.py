@@ -20,7 +20,7 @@ import asyncpg
 
 from app import logs
 from app.events import store
-from app.events.store import Connection
+from app.events.statements import Connection
 
 CHANNEL = "okr_ledgers"
 POLL_SECONDS = 1.0

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.application.unit_of_work import UnitOfWork
 from app.domain.person import CorrectPerson, Entry, EntryField, PersonCorrected
-from app.events.store import Connection
+from app.events.statements import Connection
 
 
 async def enter(

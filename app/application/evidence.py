@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app.domain.errors import Refusal
 from app.events import store
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.evidence.merkle import Frontier
 from app.evidence.notes import Checkpoint, SigningKey, text_of
 

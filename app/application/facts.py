@@ -25,7 +25,7 @@ from app.domain.quality import DraftSet
 from app.domain.readiness import Preparation
 from app.domain.reset import Goal, KeyResultChoice
 from app.domain.values import ExternalRef, Level, Owner, OwnerKind, Target
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.events.tables import DirectoryRow
 from app.projections.alignments import AlignmentRow
 from app.projections.cycles import CycleRow

@@ -10,26 +10,30 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
 
 from app.application.idempotency import (
+    KEYS,
     Answer,
     Given,
+    Keeping,
+    Kept,
     KeyInFlight,
     Once,
     commit_safely,
     find_all,
-    keep,
+    lock_and_find,
 )
 from app.application.unit_of_work import OpenLedger, UnitOfWork, flush_all
 from app.domain.errors import NotFound
 from app.events import store
 from app.events.envelope import Meta
-from app.events.store import Connection, Head, LedgerMissing
+from app.events.statements import Connection
+from app.events.store import Head, LedgerMissing
 from app.transactions import Work, transaction, work_at_hand
 
 MOST_TOGETHER = 256
@@ -54,6 +58,7 @@ _OUTAGES = (
 
 Job = Callable[[UnitOfWork], Awaitable[Answer]]
 Opening = Callable[[Connection, UUID, Head], Awaitable[OpenLedger]]
+_Known = Mapping[tuple[UUID, Once], Kept | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -242,13 +247,14 @@ class GroupCommit:
             try:
                 await self._transaction(batch, work)
                 return
-            except _RETRY:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(0.01 * 2**attempt)
             except _OUTAGES:
                 raise
-            except Exception:
+            except Exception as error:
+                if _may_pass(error):
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    await asyncio.sleep(0.01 * 2**attempt)
+                    continue
                 if work.committing or len(batch.wishes) == 1:
                     raise
                 for wish in batch.wishes:
@@ -258,16 +264,17 @@ class GroupCommit:
 
     async def _transaction(self, batch: _Batch, work: Work) -> None:
         done = _Done()
-        async with transaction(self._pool) as conn:
-            ledgers, held = await self._locked(conn, batch)
+        async with transaction(self._pool, of=batch.org_ids) as conn:
+            ledgers, held, kept = await self._locked(conn, batch)
             if batch.waits or ledgers:
                 wishes = [wish for wish in batch.wishes if wish.org_id not in held]
                 work.shared_by = [wish.work for wish in wishes]
-                done = await self._judged(conn, ledgers, wishes)
+                done = await self._judged(ledgers, wishes, kept)
                 batch.is_decided = True
                 self._begin()
-                await flush_all(list(ledgers.values()))
-                await keep(conn, done.given)
+                keeping = Keeping(done.given)
+                await flush_all(conn, list(ledgers.values()), keeping.parts)
+                await keeping.forget(conn)
                 if done.has_replayed:
                     await commit_safely(conn)
         for ledger in ledgers.values():
@@ -279,10 +286,13 @@ class GroupCommit:
 
     async def _locked(
         self, conn: Connection, batch: _Batch
-    ) -> tuple[dict[UUID, OpenLedger], set[UUID]]:
-        """The ledgers that are this transaction's now, and those that another one holds."""
+    ) -> tuple[dict[UUID, OpenLedger], set[UUID], _Known]:
+        """The ledgers that are this transaction's now, those that another one holds, and answers.
+
+        The answers are those that were given before.
+        """
         org_ids = batch.org_ids
-        await store.as_organization(conn, *org_ids)
+        named = [(wish.org_id, wish.once) for wish in batch.wishes if wish.once is not None]
         if batch.waits:
             heads = {}
             for org_id in org_ids:
@@ -291,10 +301,12 @@ class GroupCommit:
                 except LedgerMissing:
                     continue
             held = set[UUID]()
+            kept = await find_all(conn, named)
         else:
-            heads = await store.lock_free_heads(conn, org_ids)
+            heads, kept = await lock_and_find(conn, org_ids, named)
             held = set(org_ids) - set(heads)
-        return {id: await self._opened(conn, id, head) for id, head in heads.items()}, held
+        ledgers = {id: await self._opened(conn, id, head) for id, head in heads.items()}
+        return ledgers, held, dict(zip(named, kept, strict=True))
 
     def _wait_for(self, batch: _Batch, held: set[UUID]) -> None:
         """Each ledger that another process holds is waited for by itself."""
@@ -304,12 +316,10 @@ class GroupCommit:
             self._start(_Batch([wish for wish in waiting if wish.org_id == org_id], waits=True))
 
     async def _judged(
-        self, conn: Connection, ledgers: dict[UUID, OpenLedger], wishes: Sequence[Wish]
+        self, ledgers: dict[UUID, OpenLedger], wishes: Sequence[Wish], kept: _Known
     ) -> _Done:
         """Each wish by itself, in the order in which they came."""
         done = _Done()
-        named = [(wish.org_id, wish.once) for wish in wishes if wish.once is not None]
-        kept = dict(zip(named, await find_all(conn, named), strict=True))
         for wish in wishes:
             if wish.is_given_up:
                 continue
@@ -325,6 +335,14 @@ class GroupCommit:
                 outcome = await _outcome(wish, ledgers[wish.org_id], done)
             done.outcomes.append((wish, outcome))
         return done
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether nothing was kept, and another try may well do."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        # Another process has just answered the same request.
+        return error.table_name == KEYS
+    return isinstance(error, _RETRY)
 
 
 async def _outcome(wish: Wish, ledger: OpenLedger, done: _Done) -> Answer | Exception:

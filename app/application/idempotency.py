@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 from pydantic_core import to_json
 
-from app.events.store import Connection
+from app.events import store
+from app.events.statements import Connection, Part, run_all
+from app.events.store import Head
 
+KEYS = "idempotency_keys"
+"""The table of what is kept."""
 KEPT_FOR = timedelta(hours=48)
 """How long a key is remembered."""
 
@@ -74,29 +80,54 @@ class Kept:
         return Answer(self.answer.status, self.answer.body, headers)
 
 
-_FIND = """
-SELECT n, fingerprint, status, headers, body
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+_KEPT = """
+SELECT org_id, n, fingerprint, status, headers, body
+FROM unnest({0}::uuid[], {1}::text[], {2}::text[], {3}::text[])
     WITH ORDINALITY AS asked (org_id, credential, route, key, n)
 JOIN idempotency_keys USING (org_id, credential, route, key)
 """
+_FIND = _KEPT.format("$1", "$2", "$3", "$4")
+_LOCK_AND_FIND = f"""
+WITH heads AS ({store.FREE_HEADS.format("$1")}),
+kept AS MATERIALIZED ({_KEPT.format("$2", "$3", "$4", "$5")})
+SELECT * FROM heads LEFT JOIN kept USING (org_id)
+"""  # noqa: S608 (statements from code)
 
 
 async def find_all(conn: Connection, asked: Sequence[tuple[UUID, Once]]) -> list[Kept | None]:
     """The answers that are kept, in order. Whoever asks holds the ledgers' locks, or the keys'."""
     if not asked:
         return []
-    rows = await conn.fetch(
-        _FIND,
+    return _found(await conn.fetch(_FIND, *_stated(asked)), asked)
+
+
+async def lock_and_find(
+    conn: Connection, org_ids: Sequence[UUID], asked: Sequence[tuple[UUID, Once]]
+) -> tuple[dict[UUID, Head], list[Kept | None]]:
+    """`lock_free_heads` and `find_all` as one statement.
+
+    An answer that was committed as the statement began may not be among those found. Then nothing
+    can be kept for its key, and that fails the transaction.
+    """
+    rows = await conn.fetch(_LOCK_AND_FIND, sorted(org_ids), *_stated(asked))
+    return store.heads_in(rows), _found(rows, asked)
+
+
+def _stated(asked: Sequence[tuple[UUID, Once]]) -> tuple[list[Any], ...]:
+    return (
         [org_id for org_id, _ in asked],
         [once.credential for _, once in asked],
         [once.route for _, once in asked],
         [once.key for _, once in asked],
     )
+
+
+def _found(rows: Sequence[asyncpg.Record], asked: Sequence[tuple[UUID, Once]]) -> list[Kept | None]:
     found: list[Kept | None] = [None] * len(asked)
     for row in rows:
-        answer = Answer(row["status"], row["body"], row["headers"])
-        found[row["n"] - 1] = Kept(answer, row["fingerprint"])
+        if row["n"] is not None:
+            answer = Answer(row["status"], row["body"], row["headers"])
+            found[row["n"] - 1] = Kept(answer, row["fingerprint"])
     return found
 
 
@@ -109,23 +140,22 @@ async def commit_safely(conn: Connection) -> None:
     await conn.execute("SELECT pg_logical_emit_message(true, 'okr', '')")
 
 
-# It says whether there are any to be forgotten. To delete none takes long where nothing is known of
-# the table yet: all keys of an organisation are gone through.
 _KEEP = """
-WITH kept AS (
-    INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers,
-        body, created_at)
-    SELECT org_id, credential, route, key, decode(fingerprint, 'hex'), status, headers,
-        convert_to(body, 'UTF8'), created_at
-    FROM json_to_recordset($1::text::json) AS stated (org_id uuid, credential text, route text,
-        key text, fingerprint text, status int, headers jsonb, body text, created_at timestamptz)
-)
-SELECT EXISTS (
-    SELECT FROM unnest($2::uuid[]) AS of (org_id), LATERAL (
-        SELECT FROM idempotency_keys WHERE org_id = of.org_id AND created_at < $3
-        ORDER BY created_at LIMIT 1
-    ) AS old
-)
+INSERT INTO idempotency_keys (org_id, credential, route, key, fingerprint, status, headers, body,
+    created_at)
+SELECT org_id, credential, route, key, decode(fingerprint, 'hex'), status, headers,
+    convert_to(body, 'UTF8'), created_at
+FROM json_to_recordset({0}::text::json) AS stated (org_id uuid, credential text, route text,
+    key text, fingerprint text, status int, headers jsonb, body text, created_at timestamptz)
+RETURNING 1
+"""
+# Whether there are any to be forgotten. To delete none takes long where nothing is known of the
+# table yet: all keys of an organisation are gone through.
+_OLD = """
+SELECT FROM unnest({0}::uuid[]) AS of (org_id), LATERAL (
+    SELECT FROM idempotency_keys WHERE org_id = of.org_id AND created_at < {1}
+    ORDER BY created_at LIMIT 1
+) AS old
 """
 # A few of them go with each new one: none pile up, and nobody waits for it.
 _FORGET = """
@@ -149,10 +179,42 @@ class Given:
     at: datetime
 
 
-async def keep(conn: Connection, given: Sequence[Given]) -> None:
-    """Keep answers for `KEPT_FOR`, in the transaction of what they tell of."""
-    if not given:
-        return
+class Keeping:
+    """Keeps answers for `KEPT_FOR`, in the transaction of what they tell of.
+
+    `parts` do it, with whatever else is written; then `forget` is to be called.
+    """
+
+    def __init__(self, given: Sequence[Given]) -> None:
+        self.parts: Sequence[Part] = ()
+        self._count = len(given)
+        self._has_old = False
+        if given:
+            self._org_ids = list({one.org_id for one in given})
+            self._before = min(one.at for one in given) - KEPT_FOR
+            self.parts = (
+                Part(_KEEP, (_document(given),), lambda kept: None),
+                Part(_OLD, (self._org_ids, self._before), self._heard),
+            )
+
+    def _heard(self, old: int) -> None:
+        self._has_old = old > 0
+
+    async def forget(self, conn: Connection) -> None:
+        """Some that are too old, where there are any."""
+        if self._has_old:
+            most = _FORGOTTEN_EACH * self._count
+            await conn.execute(_FORGET, self._org_ids, self._before, most)
+
+
+async def keep(conn: Connection, given: Given) -> None:
+    """Keep one by itself."""
+    keeping = Keeping([given])
+    await run_all(conn, keeping.parts)
+    await keeping.forget(conn)
+
+
+def _document(given: Sequence[Given]) -> str:
     stated = [
         {
             "org_id": one.org_id,
@@ -167,7 +229,4 @@ async def keep(conn: Connection, given: Sequence[Given]) -> None:
         }
         for one in given
     ]
-    org_ids = list({one.org_id for one in given})
-    before = min(one.at for one in given) - KEPT_FOR
-    if await conn.fetchval(_KEEP, to_json(stated).decode(), org_ids, before):
-        await conn.execute(_FORGET, org_ids, before, _FORGOTTEN_EACH * len(given))
+    return to_json(stated).decode()

@@ -19,7 +19,7 @@ import asyncpg
 from app.application.tokens import Identity
 from app.domain.access import Scope
 from app.events import store
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.projections.api_keys import ApiKeyRow
 from app.projections.changes import columns
 from app.projections.organizations import OrganizationRow

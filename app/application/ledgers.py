@@ -21,7 +21,8 @@ from app.application.unit_of_work import OpenLedger, UnitOfWork
 from app.domain.errors import NotFound, Refusal
 from app.events import store
 from app.events.envelope import Meta
-from app.events.store import Connection, Head, LedgerMissing
+from app.events.statements import Connection
+from app.events.store import Head, LedgerMissing
 from app.events.texts import TextKeys, Texts
 from app.projections.rows import PostgresRows, Rows
 from app.transactions import transaction, work_at_hand
@@ -160,7 +161,7 @@ class Ledgers:
             opened, answer = ledger, made.led_to(unit.position)
             if once:
                 await store.as_organization(conn, scope)
-                await keep(conn, [Given(scope, once, answer, unit.at)])
+                await keep(conn, Given(scope, once, answer, unit.at))
             return answer
 
         answer = await self._committed(once_only)
@@ -251,8 +252,9 @@ class Ledgers:
 
         `as_of` is when it was known, now by default, and `effective_at` when it was true.
         """
-        async with transaction(self.pool, isolation="repeatable_read", readonly=True) as conn:
-            await store.as_organization(conn, org_id)
+        async with transaction(
+            self.pool, of=[org_id], isolation="repeatable_read", readonly=True
+        ) as conn:
             try:
                 head = await store.read_head(conn, org_id)
             except LedgerMissing as missing:

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.application.replay import replay, replay_then
 from app.events import store
 from app.events.envelope import Recorded
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.events.texts import Texts
 from app.projections.rows import MemoryRows
 

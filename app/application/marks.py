@@ -7,7 +7,8 @@ from typing import Self
 from uuid import UUID
 
 from app.events import store
-from app.events.store import Connection, LedgerMissing
+from app.events.statements import Connection
+from app.events.store import LedgerMissing
 from app.events.texts import Texts
 
 

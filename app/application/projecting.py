@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 from app.events import store
 from app.events.envelope import Recorded
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import Texts
 from app.garbage import undisturbed
 from app.projections.changes import Change

@@ -16,7 +16,8 @@ from app.domain.key_result import KeyResult, KeyResultEvents, evolve
 from app.events import store
 from app.events.codec import UnreadableEvent
 from app.events.envelope import Recorded
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import TextKeys, Texts
 from app.evidence.merkle import Frontier
 from app.evidence.notes import Checkpoint, NotANote, VerifierKey, open_note, text_of

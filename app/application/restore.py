@@ -14,7 +14,7 @@ from app.application.bundle_format import NotABundle, Opening, event_of, parts_o
 from app.application.ledgers import Ledgers
 from app.events import store
 from app.events.envelope import Recorded
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.evidence.merkle import Frontier
 from app.evidence.notes import Checkpoint, text_of
 

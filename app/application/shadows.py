@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.dialects import postgresql
 
 from app.application.projecting import projected
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.events.texts import Texts
 from app.garbage import undisturbed
 from app.projections.changes import (

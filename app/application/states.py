@@ -14,7 +14,8 @@ from app.domain.access import Grant
 from app.domain.catalog import EVENTS, STREAMS
 from app.domain.messages import Stream
 from app.events import store
-from app.events.store import Connection, Filter, Head
+from app.events.statements import Connection
+from app.events.store import Filter, Head
 from app.events.texts import Texts
 from app.projections.registry import tables_of
 

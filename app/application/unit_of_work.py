@@ -22,13 +22,14 @@ from app.domain.values import ExternalRef
 from app.events import store
 from app.events.codec import encode
 from app.events.envelope import Meta, Recorded
-from app.events.store import Connection, Head, WrongExpectedVersion
+from app.events.statements import Connection, Part
+from app.events.store import Head, WrongExpectedVersion
 from app.events.texts import Texts
 from app.projections.changes import Change, Insert, Key, Row, place_of, values_of
 from app.projections.external_ids import ExternalIdRow
 from app.projections.registry import project
 from app.projections.rows import PostgresRows, Where, record, ties_of
-from app.projections.writing import write_all
+from app.projections.writing import writing
 
 R = TypeVar("R", bound=SQLModel)
 _Name = tuple[str, str, str]
@@ -136,14 +137,17 @@ class OpenLedger:
         self.noted.join(noted)
 
 
-async def flush_all(ledgers: Sequence[OpenLedger]) -> None:
-    """Append what is noted and change the rows. A failing projection fails the transaction."""
+async def flush_all(
+    conn: Connection, ledgers: Sequence[OpenLedger], others: Sequence[Part] = ()
+) -> None:
+    """Append what is noted and change the rows, with `others`: as one statement.
+
+    A failing projection fails the transaction.
+    """
     noted = [ledger for ledger in ledgers if ledger.noted.events]
-    if not noted:
-        return
-    conn = noted[0].conn
-    await store.append_all(conn, [(one.written, one.noted.events) for one in noted])
-    await write_all(conn, {one.org_id: one.noted.changes for one in noted})
+    changes = writing({one.org_id: one.noted.changes for one in noted})
+    grown = [(one.written, one.noted.events) for one in noted]
+    await store.append_all(conn, grown, [*changes, *others])
     for one in noted:
         one.written, one.noted = one.last, Noted()
 
@@ -317,7 +321,7 @@ class UnitOfWork:
         """Write what is noted; from then on it cannot be taken back alone."""
         self.has_written = self.has_written or bool(self._noted.events)
         self.settle()
-        await flush_all([self._ledger])
+        await flush_all(self._ledger.conn, [self._ledger])
 
     @property
     def noted(self) -> tuple[Noted, Noted]:

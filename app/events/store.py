@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -13,41 +13,37 @@ from pydantic_core import to_json
 
 from app.domain.messages import Stream
 from app.events.envelope import Meta, Recorded
+from app.events.statements import Connection, Part, run_all
 from app.events.texts import Texts
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
 
 _COLUMNS = (
     "org_id, position, category, stream_id, version, event_id, type, schema_version, cycle_id, "
     "data, actor, source, correlation_id, causation_id, occurred_at, recorded_at"
 )
 
-# One statement for any number of events of any ledgers, and for the heads that they move. What
-# it is told is one document: the driver takes long over arrays, and those of many columns longest.
+# Any number of events of any ledgers are one document: the driver takes long over arrays, and those
+# of many columns longest.
 _APPEND = """
-WITH appended AS (
     INSERT INTO events (org_id, position, category, stream_id, version, event_id, type,
         schema_version, cycle_id, data, actor, source, correlation_id, causation_id, occurred_at,
         recorded_at, leaf_hash)
     SELECT org_id, position, category, stream_id, version, event_id, type, schema_version,
         cycle_id, data::json, actor, source, correlation_id, causation_id, occurred_at,
         recorded_at, decode(leaf_hash, 'hex')
-    FROM json_to_recordset($1::text::json) AS stated (
+    FROM json_to_recordset({0}::text::json) AS stated (
         org_id uuid, position bigint, category text, stream_id uuid, version int, event_id uuid,
         type text, schema_version int, cycle_id uuid, data text, actor text, source text,
         correlation_id uuid, causation_id uuid, occurred_at timestamptz, recorded_at timestamptz,
         leaf_hash text)
-)
+    RETURNING 1
+"""
+_MOVE = """
 UPDATE ledgers
 SET head = moved.head, head_event_id = moved.event_id, recorded_at = moved.recorded_at
-FROM json_to_recordset($2::text::json) AS moved (
+FROM json_to_recordset({0}::text::json) AS moved (
     org_id uuid, before bigint, head bigint, event_id uuid, recorded_at timestamptz)
 WHERE ledgers.org_id = moved.org_id AND ledgers.head = moved.before
+RETURNING 1
 """
 
 
@@ -104,10 +100,16 @@ async def create_ledger(conn: Connection, org_id: UUID) -> None:
     )
 
 
-_HEAD = """
+_HEADS = """
 SELECT org_id, head, greatest(clock_timestamp(), recorded_at) AS at, text_keys_version,
     head_event_id
-FROM ledgers WHERE org_id = ANY($1::uuid[])
+FROM ledgers WHERE org_id = ANY({0}::uuid[])
+"""
+_HEAD = _HEADS.format("$1")
+FREE_HEADS = f"{_HEADS} ORDER BY org_id FOR UPDATE SKIP LOCKED"
+"""Like `lock_head`, of several ledgers: those that are there and that nobody else holds.
+
+It waits for none, so that no two transactions ever wait for each other.
 """
 
 
@@ -119,12 +121,8 @@ async def lock_head(conn: Connection, org_id: UUID) -> Head:
     return _head(org_id, await conn.fetchrow(f"{_HEAD} FOR UPDATE", [org_id]))
 
 
-async def lock_free_heads(conn: Connection, org_ids: Sequence[UUID]) -> dict[UUID, Head]:
-    """Like `lock_head`, of several ledgers: those that are there and that nobody else holds.
-
-    It waits for none, so that no two transactions ever wait for each other.
-    """
-    rows = await conn.fetch(f"{_HEAD} ORDER BY org_id FOR UPDATE SKIP LOCKED", sorted(org_ids))
+def heads_in(rows: Sequence[asyncpg.Record]) -> dict[UUID, Head]:
+    """What `FREE_HEADS` returns."""
     return {row["org_id"]: _head(row["org_id"], row) for row in rows}
 
 
@@ -145,33 +143,50 @@ async def append(conn: Connection, head: Head, events: Sequence[Recorded]) -> No
     await append_all(conn, [(head.position, events)])
 
 
-async def append_all(conn: Connection, parts: Sequence[tuple[int, Sequence[Recorded]]]) -> None:
+async def append_all(
+    conn: Connection,
+    grown: Sequence[tuple[int, Sequence[Recorded]]],
+    others: Sequence[Part] = (),
+) -> None:
     """Append to several ledgers, whose locks are held. Raises WrongExpectedVersion.
 
-    Each part is a ledger's last position, and the events that continue it.
+    Told of each is its last position, and the events that continue it. `others` are run with it.
     """
-    parts = [(before, events) for before, events in parts if events]
-    if not parts:
+    grown = [(before, events) for before, events in grown if events]
+    if not grown:
+        await run_all(conn, others)
         return
-    events = [event for _, part in parts for event in part]
+    events = [event for _, of_one in grown for event in of_one]
     moved = [
         {
-            "org_id": part[-1].org_id,
+            "org_id": of_one[-1].org_id,
             "before": before,
-            "head": part[-1].position,
-            "event_id": part[-1].event_id,
-            "recorded_at": part[-1].recorded_at,
+            "head": of_one[-1].position,
+            "event_id": of_one[-1].event_id,
+            "recorded_at": of_one[-1].recorded_at,
         }
-        for before, part in parts
+        for before, of_one in grown
     ]
     stated = to_json([_stated(event) for event in events])
+    appending = (
+        Part(_APPEND, (stated.decode(),), _expect(len(events))),
+        Part(_MOVE, (to_json(moved).decode(),), _expect(len(grown))),
+    )
     try:
-        status = await conn.execute(_APPEND, stated.decode(), to_json(moved).decode())
+        await run_all(conn, [*appending, *others])
     except asyncpg.UniqueViolationError as clash:
+        if clash.table_name != "events":
+            raise
         first = events[0]
         raise WrongExpectedVersion(first.stream, first.version - 1, first.version) from clash
-    if status != f"UPDATE {len(parts)}":
-        raise RuntimeError(f"the head of a ledger moved under its lock: {status}")
+
+
+def _expect(wanted: int) -> Callable[[int], None]:
+    def heard(count: int) -> None:
+        if count != wanted:
+            raise RuntimeError(f"a ledger moved under its lock: {count} of {wanted} are there")
+
+    return heard
 
 
 def _stated(event: Recorded) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 if TYPE_CHECKING:
-    from app.events.store import Connection
+    from app.events.statements import Connection
 
 ERASED = "[erased]"
 """Stands where text was whose key is destroyed."""

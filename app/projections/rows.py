@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlmodel import SQLModel
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.projections.changes import (
     Change,
     Delete,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy.dialects import postgresql
 
-from app.events.store import Connection
+from app.events.statements import Connection, Part, run_all
 from app.projections.changes import (
     Change,
     Delete,
@@ -39,30 +39,41 @@ _Shape = tuple[type[Change], Row, tuple[str, ...]]
 
 async def write(conn: Connection, org_id: UUID, changes: Iterable[Change]) -> None:
     """Apply row changes, in order. Raises ProjectionMismatch where one meets no row."""
-    await write_all(conn, {org_id: changes})
+    await run_all(conn, writing({org_id: changes}))
 
 
-async def write_all(conn: Connection, changes: Mapping[UUID, Iterable[Change]]) -> None:
-    """Apply row changes of several organisations, each in order: a statement for each shape.
+def writing(changes: Mapping[UUID, Iterable[Change]]) -> list[Part]:
+    """What applies row changes of several organisations, each in order: a part for each shape.
 
-    No table refers to another, so that the order between rows does not matter. Raises
+    No table refers to another, so that the order between rows does not matter. It raises
     ProjectionMismatch where an update or delete meets no row.
     """
     shapes: dict[_Shape, list[tuple[Key, Change]]] = defaultdict(list)
     for org_id, of_one in changes.items():
         for (table, key), change in _merged(of_one).items():
             shapes[_shape(table, change)].append(((org_id, *key), change))
-    for shape, alike in shapes.items():
-        table = shape[1]
-        # One document, and not an array for each column: the driver takes long over those.
-        stated = to_json([_stated(table, key, change) for key, change in alike])
-        done = await conn.execute(_sql(shape), stated.decode())
-        met = int(done.rpartition(" ")[2])
+    # One order for each mixture: then it is one statement.
+    return [_part(shape, shapes[shape]) for shape in sorted(shapes, key=_order)]
+
+
+def _order(shape: _Shape) -> tuple[str, str, tuple[str, ...]]:
+    kind, table, names = shape
+    return table_name(table), kind.__name__, names
+
+
+def _part(shape: _Shape, alike: Sequence[tuple[Key, Change]]) -> Part:
+    table = shape[1]
+
+    def heard(met: int) -> None:
         if met != len(alike):
             named = f" {alike[0][0][1:]}" if len(alike) == 1 else ""
             raise ProjectionMismatch(
                 f"{table_name(table)}{named}: {met} of {len(alike)} row(s) are there"
             )
+
+    # One document, and not an array for each column: the driver takes long over those.
+    stated = to_json([_stated(table, key, change) for key, change in alike])
+    return Part(_sql(shape), (stated.decode(),), heard)
 
 
 def _merged(changes: Iterable[Change]) -> dict[tuple[Row, Key], Change]:
@@ -120,21 +131,21 @@ def _stated(table: Row, key: Key, change: Change) -> dict[str, Any]:
 
 @cache
 def _sql(shape: _Shape) -> str:
-    """One statement over a JSON array of rows."""
+    """Over a JSON array of rows."""
     kind, table, names = shape
     target, keys = table_name(table), ("org_id", *key_columns(table))
     types = _types(table)
     given = names if kind is Insert else (*keys, *names)
     typed = ", ".join(f"{name} {types[name]}" for name in given)
-    stated = f"json_to_recordset($1::text::json) AS stated ({typed})"
+    stated = f"json_to_recordset({{0}}::text::json) AS stated ({typed})"
     if kind is Insert:
         listed = ", ".join(names)
-        return f"INSERT INTO {target} ({listed}) SELECT {listed} FROM {stated}"  # noqa: S608
+        return f"INSERT INTO {target} ({listed}) SELECT {listed} FROM {stated} RETURNING 1"  # noqa: S608
     where = " AND ".join(f"{target}.{name} = stated.{name}" for name in keys)
     if kind is Delete:
-        return f"DELETE FROM {target} USING {stated} WHERE {where}"  # noqa: S608
+        return f"DELETE FROM {target} USING {stated} WHERE {where} RETURNING 1"  # noqa: S608
     assignments = ", ".join(f"{name} = stated.{name}" for name in names)
-    return f"UPDATE {target} SET {assignments} FROM {stated} WHERE {where}"  # noqa: S608
+    return f"UPDATE {target} SET {assignments} FROM {stated} WHERE {where} RETURNING 1"  # noqa: S608
 
 
 @cache

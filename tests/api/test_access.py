@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from app.application.keys import digest, make_key
 from app.domain.access import Scope
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import ROUTES, UNKNOWN, Api, Stage, each_of, method_of
 
 # Whoever asks may see these; the list of organisations shows a key its own.

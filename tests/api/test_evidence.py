@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.config import Settings
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.evidence.merkle import is_consistent, is_included
 from app.evidence.notes import Checkpoint, SigningKey, VerifierKey, open_note
 from app.signing import SigningKeyUnfit, make_key_file, signing_key

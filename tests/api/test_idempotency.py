@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.domain.access import Scope
 from app.domain.survey import ASKED
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import (
     CHANGES_NOTHING,
     METRIC,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import METRIC, QUARTER, Api, Json
 
 

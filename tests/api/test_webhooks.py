@@ -7,7 +7,7 @@ import pytest
 from app.application.webhooks.outbox import TEST
 from app.domain.access import Scope
 from app.domain.webhook import MOST
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import NOWHERE, UNKNOWN, Api, Json, pointers
 
 HERE = "/webhooks"

@@ -6,26 +6,36 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.application.idempotency import Answer, KeyInFlight, KeyReused, Once
+from app.application.idempotency import (
+    KEPT_FOR,
+    Answer,
+    Given,
+    KeyInFlight,
+    KeyReused,
+    Once,
+    keep,
+)
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
-from app.database import Pool
+from app.database import Pool, open_pool
 from app.domain.errors import NotFound, Refusal
 from app.domain.organization import FoundOrganization
 from app.domain.team import FormTeam, RenameTeam
 from app.events import store
 from app.events.envelope import Meta
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.projections.changes import Update
 from app.projections.teams import TeamRow
 from app.projections.writing import ProjectionMismatch
-from app.transactions import Work, work_at_hand
+from app.transactions import Work, transaction, work_at_hand
+from tests.conftest import Database
 
 Owner = Connection
 Job = Callable[[UnitOfWork], Awaitable[Answer]]
@@ -35,6 +45,14 @@ DONE = Answer(201, b"{}")
 def _forms(name: str, team_id: UUID | None = None) -> Job:
     async def job(unit: UnitOfWork) -> Answer:
         await unit.execute(FormTeam(team_id=team_id or uuid7(), name=name))
+        return DONE
+
+    return job
+
+
+def _renames(team_id: UUID, name: str) -> Job:
+    async def job(unit: UnitOfWork) -> Answer:
+        await unit.execute(RenameTeam(team_id=team_id, name=name))
         return DONE
 
     return job
@@ -329,3 +347,69 @@ async def test_each_sees_what_those_before_it_did(
     outcomes = await _together(ledgers, founded, _forms("Old", team), renames)
     assert all(isinstance(one, Answer) for one in outcomes), outcomes
     assert await _names(owner, founded) == ["New"]
+
+
+async def test_what_another_process_answers_meanwhile_is_answered_again(
+    ledgers: Ledgers, pool: Pool, founded: UUID, owner: Owner
+) -> None:
+    once = Once("key/1", "POST /teams", "k", b"same")
+    given = Given(founded, once, Answer(201, b'{"by":"another"}'), datetime.now(UTC))
+    tries = 0
+
+    async def overtaken(unit: UnitOfWork) -> Answer:
+        nonlocal tries
+        tries += 1
+        async with transaction(pool, of=[founded]) as conn:
+            await keep(conn, given)
+        return await _forms("Mine")(unit)
+
+    mine = await ledgers.write(founded, _meta(), overtaken, once=once)
+    assert mine.body == b'{"by":"another"}'
+    assert mine.headers["Idempotency-Replayed"] == "true"
+    assert tries == 1
+    assert await _names(owner, founded) == []
+
+
+async def test_what_is_kept_too_long_goes_with_what_is_kept_now(
+    ledgers: Ledgers, pool: Pool, founded: UUID, owner: Owner
+) -> None:
+    long_ago = datetime.now(UTC) - KEPT_FOR - timedelta(minutes=1)
+    async with transaction(pool, of=[founded]) as conn:
+        for n in range(3):
+            await keep(
+                conn, Given(founded, Once("key/1", "POST /teams", f"{n}", b""), DONE, long_ago)
+            )
+    await ledgers.write(founded, _meta(), _forms("Now"), once=Once("key/1", "/", "now", b""))
+    kept = await owner.fetch("SELECT key FROM idempotency_keys WHERE org_id = $1", founded)
+    assert [row["key"] for row in kept] == ["now"]
+
+
+async def test_a_transaction_asks_once_and_writes_once(
+    database: Database, founded: UUID, another: UUID
+) -> None:
+    said = list[str]()
+    pool = await open_pool(database.url, size=1)
+    try:
+        ledgers, team = Ledgers(pool), uuid7()
+        for org_id in (founded, another):
+            await ledgers.write(org_id, _meta(), _forms("Team", team))
+
+        async def together(turn: str) -> None:
+            outcomes = await _settled(
+                *(
+                    _write(ledgers, org, _renames(team, name), Once("key/1", "/", name, b""))
+                    for name in (f"{turn} {n}" for n in range(5))
+                    for org in (founded, another)
+                )
+            )
+            assert all(isinstance(one, Answer) for one in outcomes), outcomes
+
+        # What is seen for the first time is prepared by then.
+        await together("first")
+        async with pool.acquire() as conn:
+            # It is the pool's only one.
+            conn.add_query_logger(lambda told: said.append(told.query.split()[0]))
+        await together("then")
+        assert said == ["BEGIN;", "WITH", "WITH", "COMMIT;"]
+    finally:
+        await pool.close()

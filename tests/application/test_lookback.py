@@ -20,7 +20,8 @@ from app.application.unit_of_work import UnitOfWork
 from app.domain.team import FormTeam, RenameTeam
 from app.events import store
 from app.events.envelope import Meta, Recorded
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import TextKeys, Texts
 from app.projections.rows import MemoryRows
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 from uuid_utils.compat import uuid7
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.faults.cluster import Place
 from tests.faults.ledgers import gaps, verified
 from tests.faults.load import Ledger, made_ledger

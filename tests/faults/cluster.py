@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 
 from app.application import keys
 from app.embedded import EmbeddedPostgres
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.signing import make_key_file
 from tests.api.programme import Api
 from tests.conftest import Database, clone

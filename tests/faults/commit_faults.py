@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.faults.cluster import Place
 
 SWITCH = "commit_faults"

@@ -8,7 +8,7 @@ import httpx
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api import test_idempotency
 from tests.api.programme import CHANGES_NOTHING, ROUTES, Api, Json, Stage, method_of
 from tests.faults.cluster import PATIENT, Place

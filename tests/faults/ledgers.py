@@ -10,7 +10,7 @@ from uuid import UUID
 from app.application import replay
 from app.application.ledgers import Ledgers
 from app.database import open_pool
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.faults.cluster import Place
 from tests.faults.history import Entry, check
 from tests.faults.load import RECORDED, Ledger

@@ -12,7 +12,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 from uuid_utils.compat import uuid7
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import Api
 from tests.faults.cluster import PATIENT, Place
 from tests.faults.history import Append

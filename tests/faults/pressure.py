@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import Api
 from tests.faults.cluster import Place
 from tests.faults.ledgers import check_ins

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.faults.cluster import Place
 from tests.faults.ledgers import gaps, verified
 from tests.faults.load import Ledger, made_ledger

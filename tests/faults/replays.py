@@ -23,7 +23,7 @@ from app.domain.key_result import CheckInTerms
 from app.domain.key_result_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
 from app.domain.team import RenameTeam
 from app.events.envelope import Meta
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.projections.check_ins import CheckInRow
 from app.projections.key_results import KeyResultRow
 from app.projections.teams import TeamRow

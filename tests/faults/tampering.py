@@ -17,7 +17,7 @@ import asyncpg
 
 from app.application import evidence, replay
 from app.events import store
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.evidence.notes import Checkpoint
 from tests.faults.cluster import Place
 from tests.faults.ledgers import head

@@ -16,7 +16,7 @@ from app.domain.team import FormTeam, RenameTeam
 from app.domain.values import Level
 from app.events import store
 from app.events.envelope import Meta, Recorded
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.projections.changes import Change, Projection, documents
 from app.projections.registry import PROJECTIONS, project
 from app.projections.rows import MemoryRows

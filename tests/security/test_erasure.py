@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.events.texts import ERASED, Texts
 from app.main import create_app
 from tests.api.programme import UNKNOWN, Api, Json

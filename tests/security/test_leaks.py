@@ -18,7 +18,7 @@ import pytest
 from app.application.keys import Keys
 from app.database import Pool
 from app.domain.access import Scope
-from app.events.store import Connection
+from app.events.statements import Connection
 from tests.api.programme import Api, Json, Stage
 
 _SECRET = "Ben has the measles and stays at home"

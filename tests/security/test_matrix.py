@@ -26,7 +26,7 @@ from app.application.unit_of_work import UnitOfWork
 from app.config import Settings
 from app.domain.access import SCOPES_OF, Role, Scope
 from app.events.envelope import Meta
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.main import create_app
 from tests.api.programme import (
     CHANGES_NOTHING,

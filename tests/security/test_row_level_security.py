@@ -19,7 +19,7 @@ from app.application import keys
 from app.config import Settings
 from app.database import APPLICATION_ROLE, Pool, open_pool
 from app.events import store
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.main import create_app
 from migrations.metadata import metadata
 from tests.api.programme import Api

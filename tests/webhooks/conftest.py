@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from app.application import keys
 from app.config import Settings
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.main import create_app
 from tests.api.programme import Api
 from tests.conftest import Database, Server, clone_of_worker, owning

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from app.application import keys
 from app.application.webhooks.schedule import DELAYS, JITTER
 from app.application.webhooks.sender import IDLE_SECONDS
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.main import create_app
 from tests.api.programme import Api
 from tests.conftest import Database, Server, clone_of_worker, owning

@@ -17,7 +17,7 @@ from app.application.webhooks.posting import Poster
 from app.application.webhooks.schedule import DELAYS
 from app.application.webhooks.sender import PLACES, PLACES_OF_ONE, Sender
 from app.application.webhooks.targets import Targets
-from app.events.store import Connection
+from app.events.statements import Connection
 from app.queries.webhooks import event_message, sample_message
 from tests.api.programme import METRIC, Api, Json
 from tests.webhooks.receiver import SECONDS, Receiver, Reply, receiving

@@ -20,7 +20,8 @@ from app.application.webhooks.schedule import next_attempt
 from app.domain.webhook import Status
 from app.events import store
 from app.events.envelope import Recorded
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import TextKeys
 from app.projections.rows import PostgresRows
 from app.projections.webhooks import WebhookRow

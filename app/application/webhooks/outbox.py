@@ -16,7 +16,8 @@ from uuid_utils.compat import uuid7
 
 from app.domain.errors import InvalidState, NotFound
 from app.events import store
-from app.events.store import Connection, Filter
+from app.events.statements import Connection
+from app.events.store import Filter
 from app.events.texts import Texts
 from app.projections.webhooks import WebhookRow
 
