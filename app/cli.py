@@ -191,7 +191,7 @@ def verify(
     ] = None,
 ) -> None:
     """Replay every event, and compare with every live row, every hash and every checkpoint."""
-    from app.application import replay
+    from app.application import verification
     from app.evidence.notes import Checkpoint, text_of
     from app.place import with_ledgers
     from app.signing import signing_key
@@ -207,7 +207,7 @@ def verify(
             with progress_bar() as progress:
                 async with ledgers.read(org_id) as reader:
                     task = progress.add_task(str(org_id), total=reader.position)
-                    verdict = await replay.verify(
+                    verdict = await verification.verify(
                         reader.conn,
                         org_id,
                         partial(step, progress, task),

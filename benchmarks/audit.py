@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.application import replay
+from app.application import verification
 from app.application.ledgers import Ledgers
 from app.database import open_pool
 from benchmarks.common import BenchmarkFailed
@@ -39,7 +39,7 @@ async def verify(url: str, org_ids: list[UUID]) -> int:
         events = 0
         for org_id in org_ids:
             async with Ledgers(pool).read(org_id) as reader:
-                verdict = await replay.verify(reader.conn, org_id)
+                verdict = await verification.verify(reader.conn, org_id)
             if verdict.differences:
                 shown = "\n".join(verdict.differences[:10])
                 raise BenchmarkFailed(f"ledger {org_id}: live != rebuilt\n{shown}")

@@ -6,7 +6,7 @@ Both answer with the same light records, one named tuple per table, whose fields
 from __future__ import annotations
 
 from collections import defaultdict, namedtuple
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol, TypeVar, cast
@@ -261,36 +261,3 @@ def key_of(table: Row, record: Any) -> Key:
 @cache
 def _key_values(table: Row) -> itemgetter[Any]:
     return itemgetter(*(columns(table).index(name) for name in key_columns(table)))
-
-
-class Comparison:
-    """What differs between a table's live rows, which come one by one, and the rebuilt ones."""
-
-    def __init__(self, rebuilt: MemoryRows, table: Row) -> None:
-        self.table = table
-        self.count = 0
-        self._expected = dict(rebuilt.tables.get(table, {}))
-
-    def add(self, row: Iterable[Any]) -> Iterator[str]:
-        """Compare a live row's columns; a line for each difference."""
-        table, live = self.table, record_type(self.table)._make(row)
-        self.count += 1
-        key = key_of(table, live)
-        wanted = self._expected.pop(key, None)
-        if wanted is None:
-            yield f"{_label(table, key)}: is live, but no event made it"
-        elif live != wanted:
-            for name, here, there in zip(columns(table), live, wanted, strict=True):
-                if here != there:
-                    told = f"{name} is {here!r}, the ledger says {there!r}"
-                    yield f"{_label(table, key)}: {told}"
-
-    def missing(self) -> list[str]:
-        """Once all live rows were added: a line for each that should be there as well."""
-        return [
-            f"{_label(self.table, key)}: is missing, the ledger made it" for key in self._expected
-        ]
-
-
-def _label(table: Row, key: Key) -> str:
-    return f"{table_name(table)} {'/'.join(map(str, key))}"

@@ -20,7 +20,7 @@ from app.audit import Verdict, audit
 from app.database import open_pool
 from app.evidence.notes import Checkpoint, NotANote, SigningKey, open_note
 from tests.api.programme import Api, Json
-from tests.conftest import Server, clone
+from tests.conftest import Server, clone_of_worker
 
 KEY = SigningKey.make("ledger.example.org")
 
@@ -335,7 +335,7 @@ async def test_an_exported_ledger_is_taken_in_elsewhere_and_is_identical(
 ) -> None:
     async with ledgers.read(exported.org) as reader:
         lines = [text async for text in export(reader, KEY, with_text=True)]
-    database = await clone(cluster, "okr_moved_in")
+    database = await clone_of_worker(cluster, "moved_in")
     pool = await open_pool(database.url)
     try:
         elsewhere = Ledgers(pool)
@@ -352,7 +352,7 @@ async def test_an_exported_ledger_is_taken_in_elsewhere_and_is_identical(
 
 
 async def _all_rows(ledgers: Ledgers, org: UUID) -> str:
-    from app.application.replay import verify
+    from app.application.verification import verify
     from app.projections.registry import PROJECTIONS
 
     async with ledgers.read(org) as reader:
@@ -370,7 +370,7 @@ async def test_nothing_is_taken_in_of_what_is_not_whole(
         **_broken(exported),
         "altered": [_written(p) for p in _altered(exported.lines, at, source="forged")],
     }[name]
-    database = await clone(cluster, "okr_not_moved_in")
+    database = await clone_of_worker(cluster, "not_moved_in")
     pool = await open_pool(database.url)
     try:
         with pytest.raises((NotRestorable, NotABundle)):

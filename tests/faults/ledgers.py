@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.application import replay
+from app.application import verification
 from app.application.ledgers import Ledgers
 from app.database import open_pool
 from app.events.statements import Connection
@@ -92,7 +92,7 @@ async def verified(place: Place, org: str) -> list[str]:
         await open_pool(place.database.url, size=1, command_timeout=300) as pool,
         Ledgers(pool).read(UUID(org)) as reader,
     ):
-        return list((await replay.verify(reader.conn, UUID(org))).differences)
+        return list((await verification.verify(reader.conn, UUID(org))).differences)
 
 
 async def fingerprint(owner: Connection, *, without: tuple[str, ...] = ()) -> dict[str, Any]:

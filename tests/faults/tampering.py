@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.application import evidence, replay
+from app.application import evidence, verification
 from app.events import store
 from app.events.statements import Connection
 from app.evidence.notes import Checkpoint
@@ -128,7 +128,7 @@ async def after(
         await owner.execute("SET LOCAL session_replication_role = replica")
         for harm in harms:
             await owner.execute(harm.replace("$org", f"'{org}'::uuid"))
-        return (await replay.verify(owner, org, checkpoints=held_to)).differences
+        return (await verification.verify(owner, org, checkpoints=held_to)).differences
     finally:
         await transaction.rollback()
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.application import replay
+from app.application import replay, verification
 from app.application.ledgers import Ledgers
 from app.domain.catalog import EVENTS
 from app.domain.key_result import CheckInRecorded
@@ -113,12 +113,20 @@ async def test_each_event_changes_live_rows_exactly_as_it_changes_rebuilt_ones(
             before = after
             seen.add(type(recorded.event))
         assert seen == set(EVENTS.values())
-        assert (await replay.verify(conn, org_id)).differences == ()
+        assert (await verification.verify(conn, org_id)).differences == ()
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 5_000])
 async def test_a_rebuild_mends_what_was_tampered_with_and_verify_names_it(
-    ledgers: Ledgers, owner: asyncpg.Connection[asyncpg.Record]
+    ledgers: Ledgers,
+    owner: asyncpg.Connection[asyncpg.Record],
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
 ) -> None:
+    monkeypatch.setattr(verification, "_EVENTS_AT_ONCE", at_once)
+    monkeypatch.setattr(verification, "_ROWS_AT_ONCE", at_once)
+    # The fewer, the more of them are on disk.
+    monkeypatch.setattr(verification, "MOST_ROWS", at_once)
     org_id = uuid7()
     async with ledgers.pool.acquire() as conn, conn.transaction():
         await store.as_organization(conn, org_id)
@@ -165,9 +173,24 @@ async def test_verify_names_an_altered_and_a_missing_event(
     )
 
 
+async def test_where_very_much_differs_the_first_of_it_is_told(
+    ledgers: Ledgers, founded: UUID, owner: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await owner.execute(
+        "INSERT INTO members SELECT $1, gen_random_uuid(), gen_random_uuid(), 1, 'leader' "
+        "FROM generate_series(1, $2)",
+        founded,
+        verification.MOST_TOLD + 1_234,
+    )
+    *told, more = await _differences(ledgers, founded)
+    assert len(told) == verification.MOST_TOLD
+    assert all("is live, but no event made it" in line for line in told)
+    assert more == "and 1,234 more"
+
+
 async def _differences(ledgers: Ledgers, org_id: UUID) -> tuple[str, ...]:
     async with ledgers.read(org_id) as reader:
-        return (await replay.verify(reader.conn, org_id)).differences
+        return (await verification.verify(reader.conn, org_id)).differences
 
 
 async def test_a_failing_projection_fails_the_write(ledgers: Ledgers, founded: UUID) -> None:

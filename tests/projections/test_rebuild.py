@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from app.application import projecting, replay, shadows
+from app.application import projecting, replay, shadows, verification
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
 from app.domain.team import FormTeam, RenameTeam
@@ -60,7 +60,7 @@ async def test_a_rebuild_changes_nothing_whatever_the_size_of_its_batches(
     assert seen == sorted(seen)
     assert seen[-1] == await api.head()
     async with ledgers.read(org_id) as reader:
-        verdict = await replay.verify(reader.conn, org_id)
+        verdict = await verification.verify(reader.conn, org_id)
     assert (verdict.differences, verdict.rows) == ((), count)
 
 
@@ -104,7 +104,7 @@ async def test_others_write_while_rows_are_made_anew_and_what_they_wrote_is_in_t
     assert [up_to - after for after, up_to in passes] == [2, 2]
     async with ledgers.read(founded) as reader:
         names = [row.name for row in await reader.rows.select(TeamRow)]
-        assert (await replay.verify(reader.conn, founded)).differences == ()
+        assert (await verification.verify(reader.conn, founded)).differences == ()
     assert names == ["Retention", "Sales"]
 
 
@@ -130,7 +130,7 @@ async def test_what_somebody_wrote_who_is_erased_meanwhile_does_not_come_back(
     assert passes[-1] == 0
     assert "A secret of mine." not in str(await api.get("/objectives"))
     async with ledgers.read(UUID(api.org)) as reader:
-        assert (await replay.verify(reader.conn, UUID(api.org))).differences == ()
+        assert (await verification.verify(reader.conn, UUID(api.org))).differences == ()
 
 
 async def test_each_projection_heeds_whatever_changes_its_rows(api: Api, ledgers: Ledgers) -> None:

@@ -18,7 +18,7 @@ from app.api.lists import Listing, lists
 from app.api.problems import ALWAYS, LISTING, ApiProblem, declared
 from app.api.reading import Read, json_response, reads_now
 from app.api.streams import EventStream, Found, Told
-from app.application import replay
+from app.application import verification
 from app.application.ledgers import OutsideLedger, Reader
 from app.domain.access import Scope
 from app.domain.catalog import EVENTS, STREAMS
@@ -272,7 +272,10 @@ class LedgerView(View):
 
 
 class VerdictView(View):
-    """`differences` is empty when the live rows are exactly what the events say."""
+    """`differences` is empty when the live rows are exactly what the events say.
+
+    Of more than 1,000 the last line says how many more there are.
+    """
 
     position: int
     rows: int
@@ -305,7 +308,7 @@ async def get_ledger(organization_id: UUID, read: ReadLedger) -> Response:
 async def verify_ledger(organization_id: UUID, read: ReadLedger) -> Response:
     """Replay every event, and compare with every live row and every hash."""
     async with read.reader() as reader:
-        verdict = await replay.verify(reader.conn, organization_id)
+        verdict = await verification.verify(reader.conn, organization_id)
     view = VerdictView(
         position=verdict.position,
         rows=verdict.rows,

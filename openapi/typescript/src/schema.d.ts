@@ -8413,6 +8413,8 @@ export interface components {
         /**
          * VerdictView
          * @description `differences` is empty when the live rows are exactly what the events say.
+         *
+         *     Of more than 1,000 the last line says how many more there are.
          */
         VerdictView: {
             /** Position */
