@@ -11,11 +11,12 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from app.application.pointers import pointed
+from app.domain.check_in import CheckInTerms
 from app.domain.cycle import Phase
 from app.domain.dependency import DependencyStatus
 from app.domain.deployment import Decision
 from app.domain.errors import Refusal
-from app.domain.key_result import CheckInTerms, Weight
+from app.domain.key_result import Weight
 from app.domain.measures import Measure, Milestone
 from app.domain.objective import ObjectiveTerms
 from app.domain.team import TeamLevel

@@ -30,6 +30,7 @@ from app.application.import_document import (
 from app.application.import_items import Done, References, compared, execute
 from app.application.unit_of_work import UnitOfWork
 from app.domain.alignment import AlignObjective
+from app.domain.check_in import CheckInTerms
 from app.domain.cycle import (
     BeginDrafting,
     BeginReflection,
@@ -49,7 +50,7 @@ from app.domain.dependency import (
     OtherSide,
 )
 from app.domain.deployment import MakeDecision
-from app.domain.key_result import CheckInTerms, KeyResultTerms
+from app.domain.key_result import KeyResultTerms
 from app.domain.key_result_commands import DraftKeyResult, RecordCheckIn, ScoreKeyResult
 from app.domain.messages import Command
 from app.domain.objective import CommitObjective, DraftObjective, ReportResult, Status

@@ -10,20 +10,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal, Self, assert_never, get_args
+from typing import Annotated, assert_never
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
 
+from app.domain.check_in import ASPECTS, Aspect, CheckIn, CheckIns, CheckInTerms, TrackedBy
 from app.domain.deployment import (
     AnyScoring,
 )
-from app.domain.growing import Growing
 from app.domain.measures import (
     Measure,
     Milestone,
     Reading,
-    Rung,
     Threshold,
     Told,
     fits,
@@ -66,32 +65,6 @@ class KeyResultTerms(Value):
     weight: Weight = Field(default=Decimal(1), json_schema_extra={"default": 1})
     owner: Owner | None = None
     tracked_by: Key | None = None
-
-
-class CheckInTerms(Value):
-    """What a check-in says: at least one of value, confidence, health and note.
-
-    Progress (what the value gives), prediction (`confidence`, the probability of reaching the
-    target) and judgement (`health`) are three things, never one.
-    """
-
-    value: Reading | None = None
-    increment: Number | None = Field(
-        default=None, description="Instead of a value: what is added to the last one."
-    )
-    confidence: Share | None = None
-    health: Health | None = None
-    note: Prose | None = None
-    next_steps: Prose | None = None
-
-
-Aspect = Literal["moment", "value", "confidence", "health"]
-"""What a check-in may have the last word in; `moment` is when the key result was last heard of."""
-
-TrackedBy = Literal["manual", "integration", "kpi"]
-"""How a check-in came: by hand, from the integration that was named, or from the KPI in focus."""
-
-ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 
 
 class Choice(StrEnum):
@@ -244,24 +217,6 @@ KeyResultEvents = (
 
 
 @dataclass(frozen=True, slots=True)
-class CheckIn:
-    """What of a check-in counts for what comes after it; whatever else it says is in its event."""
-
-    check_in_id: UUID
-    occurred_at: datetime
-    value: bool | Rung | Decimal | None = None
-    confidence: Decimal | None = None
-    health: Health | None = None
-
-    @classmethod
-    def of(cls, check_in_id: UUID, terms: CheckInTerms, occurred_at: datetime) -> Self:
-        return cls(check_in_id, occurred_at, terms.value, terms.confidence, terms.health)
-
-    def says(self, aspect: Aspect) -> bool:
-        return aspect == "moment" or getattr(self, aspect) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class KeyResult:
     """`last` is, for each thing that can be said, the check-in that has the last word in it.
 
@@ -273,7 +228,7 @@ class KeyResult:
     cycle_id: UUID
     terms: KeyResultTerms
     removed: bool = False
-    check_ins: Growing[UUID, CheckIn] = field(default_factory=Growing)
+    check_ins: CheckIns = field(default_factory=CheckIns)
     last: Mapping[Aspect, CheckIn] = field(default_factory=dict)
     committed_terms: KeyResultTerms | None = None
     score: Decimal | None = None
@@ -291,7 +246,7 @@ class KeyResult:
     @property
     def told(self) -> tuple[Told, ...]:
         """The readings, in the order of what they speak of."""
-        valued = [one for one in self.check_ins.values() if one.value is not None]
+        valued = [one for one in self.check_ins if one.value is not None]
         valued.sort(key=lambda one: one.occurred_at)
         return tuple(_told(one) for one in valued)
 
@@ -313,23 +268,22 @@ class KeyResult:
         """After a check-in was told for the first time."""
         return replace(
             self,
-            check_ins=self.check_ins.with_one(told.check_in_id, told),
+            check_ins=self.check_ins.with_one(told),
             last={**self.last, **dict.fromkeys(self.last_word(told), told)},
         )
 
     def with_check_in(self, told: CheckIn) -> KeyResult:
         """After a check-in was told anew; the last words are found again where they may differ."""
-        check_ins = {**self.check_ins, told.check_in_id: told}
+        check_ins = self.check_ins.with_told_anew(told)
         if self._has_last_word(told.check_in_id) or self._may_have_last_word(told):
             return self._standing_on(check_ins)
-        return replace(self, check_ins=Growing(check_ins))
+        return replace(self, check_ins=check_ins)
 
     def without_check_in(self, check_in_id: UUID) -> KeyResult:
-        left = dict(self.check_ins)
-        left.pop(check_in_id, None)
+        left = self.check_ins.without(check_in_id)
         if self._has_last_word(check_in_id):
             return self._standing_on(left)
-        return replace(self, check_ins=Growing(left))
+        return replace(self, check_ins=left)
 
     def _has_last_word(self, check_in_id: UUID) -> bool:
         return any(one.check_in_id == check_in_id for one in self.last.values())
@@ -343,20 +297,18 @@ class KeyResult:
 
     def known_at(self, moment: datetime) -> KeyResult:
         """With only what occurred up to a moment."""
-        return self._standing_on(
-            {id: one for id, one in self.check_ins.items() if one.occurred_at <= moment}
-        )
+        return self._standing_on(self.check_ins.up_to(moment))
 
-    def _standing_on(self, check_ins: Mapping[UUID, CheckIn]) -> KeyResult:
+    def _standing_on(self, check_ins: CheckIns) -> KeyResult:
         last: dict[Aspect, CheckIn] = {}
-        for one in check_ins.values():
+        for one in check_ins:
             for aspect in ASPECTS:
                 before = last.get(aspect)
                 # Of two that speak of the same moment, the later told has the last word.
                 is_later = before is None or before.occurred_at <= one.occurred_at
                 if is_later and self._counts(one, aspect):
                     last[aspect] = one
-        return replace(self, check_ins=Growing(check_ins), last=last)
+        return replace(self, check_ins=check_ins, last=last)
 
     def _counts(self, one: CheckIn, aspect: Aspect) -> bool:
         value = one.value

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.domain import scoring
 from app.domain.access import Concern
+from app.domain.check_in import CheckIn, CheckInTerms, TrackedBy
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import (
     AnyScoring,
@@ -28,11 +29,9 @@ from app.domain.errors import (
     WrongKind,
 )
 from app.domain.key_result import (
-    CheckIn,
     CheckInCorrected,
     CheckInRecorded,
     CheckInRetracted,
-    CheckInTerms,
     KeyResult,
     KeyResultAmended,
     KeyResultDrafted,
@@ -41,7 +40,6 @@ from app.domain.key_result import (
     KeyResultScored,
     KeyResultSucceeded,
     KeyResultTerms,
-    TrackedBy,
     _told,
     evolve,
 )

@@ -10,6 +10,7 @@ from typing import ClassVar, assert_never
 from uuid import UUID
 
 from app.domain.access import Concern
+from app.domain.check_in import CheckInTerms
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment
 from app.domain.errors import (
@@ -22,7 +23,7 @@ from app.domain.errors import (
     Refusal,
     WrongKind,
 )
-from app.domain.key_result import CheckInTerms, KeyResult, KeyResultTerms
+from app.domain.key_result import KeyResult, KeyResultTerms
 from app.domain.key_result_commands import CLOCK_SKEW, DraftKeyResult, RecordCheckIn
 from app.domain.key_result_commands import decide as decide_key_result
 from app.domain.kpi import (

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from app.domain.key_result import CheckInCorrected, CheckInRecorded, CheckInRetracted, CheckInTerms
+from app.domain.check_in import CheckInTerms
+from app.domain.key_result import CheckInCorrected, CheckInRecorded, CheckInRetracted
 from app.domain.measures import Rung, as_number
 from app.events.envelope import Recorded
 from app.events.tables import moment

@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import Field
 
 from app.application.ledgers import Reader
+from app.domain.check_in import TrackedBy
 from app.domain.errors import NotFound
-from app.domain.key_result import TrackedBy
 from app.domain.measures import Rung
 from app.domain.values import Health, Number, made
 from app.projections.check_ins import CheckInRow

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
+from app.domain.check_in import ASPECTS, Aspect, CheckIn, CheckInTerms
 from app.domain.cycle import Phase
 from app.domain.deployment import Deployment, StretchTargetCommit, Tracking
 from app.domain.errors import (
@@ -24,13 +25,9 @@ from app.domain.errors import (
     WrongKind,
 )
 from app.domain.key_result import (
-    ASPECTS,
-    Aspect,
-    CheckIn,
     CheckInCorrected,
     CheckInRecorded,
     CheckInRetracted,
-    CheckInTerms,
     KeyResultAmended,
     KeyResultDrafted,
     KeyResultRemoved,
@@ -739,7 +736,7 @@ def test_the_last_words_are_those_of_what_stands_after_any_corrections(
         stands = {**stands, number: told}
         if step == "r":
             del stands[number]
-        assert list(state.check_ins.values()) == list(stands.values())
+        assert list(state.check_ins) == list(stands.values())
         for aspect in ASPECTS:
             # A sort keeps the order of those that are equal.
             saying = [one for one in stands.values() if one.says(aspect)]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
+from app.domain.check_in import CheckInTerms
 from app.domain.cycle import Phase
 from app.domain.deployment import Deployment, Kpis, StretchTargetCommit
 from app.domain.errors import (
@@ -22,7 +23,7 @@ from app.domain.errors import (
     ReasonMissing,
     Refusal,
 )
-from app.domain.key_result import CheckInRecorded, CheckInTerms, KeyResultDrafted, KeyResultTerms
+from app.domain.key_result import CheckInRecorded, KeyResultDrafted, KeyResultTerms
 from app.domain.kpi import (
     Kpi,
     KpiFocused,

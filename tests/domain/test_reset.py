@@ -12,6 +12,7 @@ import pytest
 from app.domain.alignment import AlignmentAgreed
 from app.domain.calendar import windows
 from app.domain.carry_over import Bonds, CarryOver, Link, Need
+from app.domain.check_in import CheckIn, CheckIns
 from app.domain.cycle import (
     Cycle,
     CycleClosed,
@@ -24,9 +25,7 @@ from app.domain.cycle import (
 from app.domain.dependency import DependencyDeclared, OtherSide
 from app.domain.deployment import Cadence, Deployment, Enforcement, Limits, Rhythm
 from app.domain.errors import DecisionRefuses, InvalidState, NotFound, Refusal, ResetIncomplete
-from app.domain.growing import Growing
 from app.domain.key_result import (
-    CheckIn,
     Choice,
     KeyResult,
     KeyResultDrafted,
@@ -216,7 +215,7 @@ def test_a_removed_key_result_goes_no_further_and_neither_does_an_empty_objectiv
 
 def test_what_nobody_scored_is_scored_from_its_latest_value() -> None:
     said = CheckIn(CHECK_IN, NOW, Decimal(150))
-    unscored = _goal(key_result(check_ins=Growing({CHECK_IN: said}), last={"value": said}))
+    unscored = _goal(key_result(check_ins=CheckIns([said]), last={"value": said}))
     events = _reflecting().when(_reset(_choose(Choice.REMOVE), goals=(unscored,))).decide()
     assert events[0] == KeyResultScored(
         **KEY_IDS,

@@ -27,6 +27,7 @@ from app.domain import (
 )
 from app.domain.access import Role, Scope
 from app.domain.calendar import Windows
+from app.domain.check_in import CheckInTerms
 from app.domain.messages import Event
 from app.domain.scoring import FORMULAS
 from app.domain.values import ExternalRef, Finding, Health, Level, Owner, OwnerKind, Target
@@ -246,7 +247,7 @@ SAMPLES: list[Event] = [
     key_result.CheckInRecorded(
         **KEY_IDS,
         check_in_id=CHECK_IN,
-        terms=key_result.CheckInTerms(
+        terms=CheckInTerms(
             value=Decimal("150.5"),
             confidence=Decimal("0.6"),
             health=Health.AT_RISK,
@@ -270,7 +271,7 @@ SAMPLES: list[Event] = [
     key_result.CheckInCorrected(
         **KEY_IDS,
         check_in_id=CHECK_IN,
-        terms=key_result.CheckInTerms(value=Decimal(140), health=Health.ON_TRACK),
+        terms=CheckInTerms(value=Decimal(140), health=Health.ON_TRACK),
         occurred_at=NOW,
         progress=Decimal("0.4"),
         reason="The report was of the week before.",

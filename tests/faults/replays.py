@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
 from app.database import open_pool
-from app.domain.key_result import CheckInTerms
+from app.domain.check_in import CheckInTerms
 from app.domain.key_result_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
 from app.domain.team import RenameTeam
 from app.events.envelope import Meta

@@ -18,8 +18,9 @@ from uuid_utils.compat import uuid7
 from app.application.ledgers import Reader
 from app.domain import alignment, coach, cycle, deployment, key_result, objective, team
 from app.domain import key_result_commands as commands
+from app.domain.check_in import CheckInTerms
 from app.domain.cycle import Cycle, Phase
-from app.domain.key_result import CheckInTerms, KeyResultTerms
+from app.domain.key_result import KeyResultTerms
 from app.domain.measures import Metric, Milestone, MilestoneLevels, Rung, Threshold
 from app.domain.messages import Event, Stream
 from app.domain.objective import Objective, Outcome, Status

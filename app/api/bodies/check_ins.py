@@ -15,7 +15,7 @@ from pydantic import (
 
 from app.api.bodies.common import ID, Body, example
 from app.domain.blocker import BlockerKind
-from app.domain.key_result import CheckInTerms
+from app.domain.check_in import CheckInTerms
 from app.domain.values import (
     ExternalRef,
     Line,

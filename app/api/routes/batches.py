@@ -42,8 +42,8 @@ from app.application.idempotency import Answer
 from app.application.pointers import pointed
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
+from app.domain.check_in import CheckInTerms
 from app.domain.errors import Refusal
-from app.domain.key_result import CheckInTerms
 from app.queries.check_ins import CheckInView, check_in_row, check_in_view
 from app.transactions import Work, work_at_hand
 
