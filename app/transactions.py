@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -66,10 +66,10 @@ class Link(_Connection):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._pool_seconds: float | None = self._config.command_timeout
-        self._speaks_for: Sequence[UUID] = ()
+        self._speaks_for: Collection[UUID] = ()
         self.answered()
 
-    def speak_for(self, org_ids: Sequence[UUID]) -> None:
+    def speak_for(self, org_ids: Collection[UUID]) -> None:
         """Have row-level security show these organisations to transactions that begin now."""
         self._speaks_for = org_ids
 
@@ -140,7 +140,7 @@ _UNTOLD = (
 async def transaction(
     pool: asyncpg.Pool[asyncpg.Record],
     *,
-    of: Sequence[UUID] = (),
+    of: Collection[UUID] = (),
     isolation: Literal["repeatable_read"] | None = None,
     readonly: bool = False,
     dry: bool = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -146,12 +146,11 @@ class Ledgers:
         founding: bool,
     ) -> Answer:
         opened: OpenLedger | None = None
+        scope = INSTALLATION if founding else org_id
 
         async def once_only(conn: Connection) -> Answer:
             nonlocal opened
             opened = None
-            scope = INSTALLATION if founding else org_id
-            await store.as_organization(conn, scope)
             kept = once and await find(conn, scope, once)
             if kept:
                 await commit_safely(conn)
@@ -160,11 +159,10 @@ class Ledgers:
                 made = await work(unit)
             opened, answer = ledger, made.led_to(unit.position)
             if once:
-                await store.as_organization(conn, scope)
                 await keep(conn, Given(scope, once, answer, unit.at))
             return answer
 
-        answer = await self._committed(once_only)
+        answer = await self._committed(once_only, of={scope, org_id})
         self._committed_to(opened)
         return answer
 
@@ -192,7 +190,7 @@ class Ledgers:
             opened = ledger
             return done
 
-        done = await self._committed(on_unit, dry=dry)
+        done = await self._committed(on_unit, of={org_id}, dry=dry)
         if not dry:
             self._committed_to(opened)
         return done
@@ -201,7 +199,6 @@ class Ledgers:
     async def _unit_of_work(
         self, conn: Connection, org_id: UUID, meta: Meta, *, founding: bool
     ) -> AsyncIterator[tuple[OpenLedger, UnitOfWork]]:
-        await store.as_organization(conn, org_id)
         if founding:
             await store.create_ledger(conn, org_id)
         try:
@@ -229,11 +226,15 @@ class Ledgers:
             self._grown(ledger.org_id, ledger.last)
 
     async def _committed(
-        self, work: Callable[[Connection], Awaitable[T]], *, dry: bool = False
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        of: Collection[UUID] = (),
+        dry: bool = False,
     ) -> T:
         for attempt in range(_ATTEMPTS):
             try:
-                async with transaction(self.pool, dry=dry) as conn:
+                async with transaction(self.pool, of=of, dry=dry) as conn:
                     return await work(conn)
             except _RETRY:
                 if attempt == _ATTEMPTS - 1:

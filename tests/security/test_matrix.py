@@ -9,7 +9,7 @@ What single keys and teams change is told at length in tests/api/test_access.py 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -228,9 +228,13 @@ class _Unkept(Ledgers):
         return await self._write_alone(org_id, meta, work, once, founding=founding)
 
     async def _committed(
-        self, transaction: Callable[[Connection], Awaitable[T]], *, dry: bool = False
+        self,
+        transaction: Callable[[Connection], Awaitable[T]],
+        *,
+        of: Collection[UUID] = (),
+        dry: bool = False,
     ) -> T:
-        return await super()._committed(transaction, dry=True)
+        return await super()._committed(transaction, of=of, dry=True)
 
 
 @pytest.fixture(scope="module")
