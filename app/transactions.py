@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,9 +69,14 @@ class Link(_Connection):
         self._speaks_for: Collection[UUID] = ()
         self.answered()
 
-    def speak_for(self, org_ids: Collection[UUID]) -> None:
-        """Have row-level security show these organisations to transactions that begin now."""
+    @contextmanager
+    def speaking_for(self, org_ids: Collection[UUID]) -> Iterator[None]:
+        """Have row-level security show these organisations to what begins meanwhile."""
         self._speaks_for = org_ids
+        try:
+            yield
+        finally:
+            self._speaks_for = ()
 
     async def execute(
         self,
@@ -154,9 +159,9 @@ async def transaction(
     work = work_at_hand.get()
     conn = await _connection(pool, work)
     try:
-        conn.speak_for(of)
         running = conn.transaction(isolation=isolation, readonly=readonly)
-        await running.start()
+        with conn.speaking_for(of):
+            await running.start()
         if work is not None and work.is_long:
             await conn.execute(
                 "SELECT set_config('idle_in_transaction_session_timeout', $1, true)", LONG_IDLE

@@ -115,13 +115,13 @@ class OpenLedger:
 
     async def read(self, category: str, streams: Sequence[Stream]) -> None:
         """Fold streams from their first event on."""
-        since = {stream.id: 0 for stream in streams}
-        found = await store.read_streams(self.conn, self.texts, category, since)
         decider = STREAMS[category]
-        for stream in streams:
-            events = found[stream.id]
-            state = decider.fold([recorded.event for recorded in events])
-            self.fresh[stream] = state, len(events)
+        found: dict[Stream, Versioned] = dict.fromkeys(streams, (decider.initial, 0))
+        since = {stream.id: 0 for stream in streams}
+        async for recorded in store.read_streams(self.conn, self.texts, category, since):
+            state, _ = found[recorded.stream]
+            found[recorded.stream] = decider.evolve(state, recorded.event), recorded.version
+        self.fresh |= found
 
     def settle(self, noted: Noted, granted: Mapping[Caller, tuple[Grant, ...]]) -> None:
         """What a unit of work noted stands, as far as this transaction goes.

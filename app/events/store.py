@@ -47,6 +47,11 @@ RETURNING 1
 """
 
 
+MOST_AT_ONCE = 2_000
+"""Events of streams that are read together."""
+_PREFETCH = 500
+
+
 class LedgerMissing(Exception):
     """The organisation has no ledger here."""
 
@@ -213,21 +218,25 @@ def _stated(event: Recorded) -> dict[str, Any]:
 
 async def read_streams(
     conn: Connection, texts: Texts, category: str, versions: Mapping[UUID, int]
-) -> dict[UUID, list[Recorded]]:
-    """The events of streams of one category after a version of each, in one round trip."""
-    rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM unnest($3::uuid[], $4::int[]) AS known (id, upto) "  # noqa: S608 (constant columns)
+) -> AsyncIterator[Recorded]:
+    """The events of streams of one category after a version of each, in ledger order.
+
+    One round trip, unless there are very many of them: those come in bounded memory.
+    """
+    # The streams' index is what finds them: without OFFSET 0, a LIMIT could have the planner go
+    # through the whole ledger in its order.
+    sql = (
+        f"SELECT * FROM (SELECT {_COLUMNS} FROM unnest($3::uuid[], $4::int[]) AS known (id, upto) "  # noqa: S608 (constant columns)
         "JOIN events ON org_id = $1 AND category = $2 AND stream_id = id AND version > upto "
-        "ORDER BY position",
-        texts.org_id,
-        category,
-        list(versions),
-        list(versions.values()),
+        "OFFSET 0) AS found WHERE position > $5 ORDER BY position"
     )
-    streams: dict[UUID, list[Recorded]] = {id: [] for id in versions}
+    told = (texts.org_id, category, list(versions), list(versions.values()))
+    rows = await conn.fetch(f"{sql} LIMIT {MOST_AT_ONCE}", *told, 0)
     for row in rows:
-        streams[row["stream_id"]].append(_recorded(row, texts))
-    return streams
+        yield _recorded(row, texts)
+    if len(rows) == MOST_AT_ONCE:
+        async for row in conn.cursor(sql, *told, rows[-1]["position"], prefetch=_PREFETCH):
+            yield _recorded(row, texts)
 
 
 async def read_page(conn: Connection, texts: Texts, wanted: Filter, limit: int) -> list[Recorded]:
@@ -240,7 +249,7 @@ async def read_page(conn: Connection, texts: Texts, wanted: Filter, limit: int) 
 async def read_all(conn: Connection, texts: Texts, wanted: Filter) -> AsyncIterator[Recorded]:
     """Events in ledger order through a cursor, in bounded memory."""
     sql, arguments = _select(texts.org_id, wanted)
-    async for row in conn.cursor(sql, *arguments, prefetch=500):
+    async for row in conn.cursor(sql, *arguments, prefetch=_PREFETCH):
         yield _recorded(row, texts)
 
 
@@ -338,5 +347,5 @@ async def read_with_hashes(conn: Connection, texts: Texts) -> AsyncIterator[tupl
     """All events in ledger order, each with the hash that was kept of it, in bounded memory."""
     sql, arguments = _select(texts.org_id, Filter())
     sql = sql.replace(" FROM events", ", leaf_hash FROM events", 1)
-    async for row in conn.cursor(sql, *arguments, prefetch=500):
+    async for row in conn.cursor(sql, *arguments, prefetch=_PREFETCH):
         yield _recorded(row, texts), row["leaf_hash"]

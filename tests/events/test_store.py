@@ -88,29 +88,26 @@ async def test_a_version_that_is_taken_is_a_conflict_and_nothing_is_kept(
     assert [event.position for event in await _read(pool, founded, Filter())] == [1, 2]
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 2_000])
 async def test_streams_are_read_together_each_after_a_version_of_its_own(
-    pool: Pool, founded: UUID
+    pool: Pool, founded: UUID, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
+    monkeypatch.setattr(store, "MOST_AT_ONCE", at_once)
     one, two = _team("One"), _team("Two")
     renamed = TeamRenamed(team_id=one.team_id, name="Uno")
     await _append(pool, founded, [(one, 1), (two, 1), (renamed, 2)])
     async with pool.acquire() as conn, conn.transaction():
         await store.as_organization(conn, founded)
-        missing = uuid7()
         texts = Texts(founded, {})
-        whole = await store.read_streams(
-            conn, texts, "team", {one.team_id: 0, two.team_id: 0, missing: 0}
-        )
-        news = await store.read_streams(conn, texts, "team", {one.team_id: 1, two.team_id: 1})
-    assert {id: [(e.version, e.event) for e in events] for id, events in whole.items()} == {
-        one.team_id: [(1, one), (2, renamed)],
-        two.team_id: [(1, two)],
-        missing: [],
-    }
-    assert {id: [e.event for e in events] for id, events in news.items()} == {
-        one.team_id: [renamed],
-        two.team_id: [],
-    }
+
+        async def read(versions: dict[UUID, int]) -> list[tuple[int, Event]]:
+            found = store.read_streams(conn, texts, "team", versions)
+            return [(recorded.version, recorded.event) async for recorded in found]
+
+        whole = await read({one.team_id: 0, two.team_id: 0, uuid7(): 0})
+        news = await read({one.team_id: 1, two.team_id: 1})
+    assert whole == [(1, one), (1, two), (2, renamed)]
+    assert news == [(2, renamed)]
 
 
 async def test_filters_narrow_what_is_read(pool: Pool, founded: UUID) -> None:

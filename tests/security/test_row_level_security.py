@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +22,7 @@ from app.database import APPLICATION_ROLE, Pool, open_pool
 from app.events import store
 from app.events.statements import Connection
 from app.main import create_app
+from app.transactions import transaction
 from migrations.metadata import metadata
 from tests.api.programme import Api
 from tests.conftest import Database
@@ -343,3 +345,23 @@ async def test_the_keys_of_others_are_not_listed(conn: Connection, tenants: list
     assert await conn.fetch("SELECT * FROM operators") == []
     foreign = await conn.fetch("SELECT * FROM credentials WHERE org_id = $1", tenants[0])
     assert foreign == []
+
+
+async def test_a_connection_speaks_for_nobody_once_its_transaction_has_ended(
+    database: Database, tenants: list[UUID]
+) -> None:
+    pool = await open_pool(database.url, size=1)
+    try:
+        for ends in (None, ZeroDivisionError):
+            with suppress(ZeroDivisionError):
+                async with transaction(pool, of=tenants) as conn:
+                    rows = await conn.fetch("SELECT org_id FROM ledgers")
+                    assert {row["org_id"] for row in rows} == set(tenants)
+                    if ends:
+                        raise ends
+            async with transaction(pool) as conn:
+                assert await conn.fetch("SELECT 1 FROM ledgers") == []
+            async with pool.acquire() as conn, conn.transaction():
+                assert await conn.fetch("SELECT 1 FROM ledgers") == []
+    finally:
+        await pool.close()
