@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ class Field:
 
     here: Here
     ours: Server
+    second: Server
+    """Another process of ours, on the same database."""
     naive: Server
     database: Database
     library_url: str
@@ -32,16 +35,40 @@ class Field:
     acknowledged: int = 0
 
     def http(self, ledgers: int, seconds: float, rate: float | None = None) -> Outcome:
-        targets = [
-            Target(path=one.path, keys=one.keys if ledgers == 1 else one.keys[:1])
-            for one in self.programmes[:ledgers]
-        ]
+        which = range(ledgers)
+        targets = [self._target(number, all_keys=ledgers == 1) for number in which]
         clients = self.here.sizes.clients
         done = load.run(self.ours.port, targets, clients=clients, seconds=seconds, rate=rate)
-        for which, acknowledged in enumerate(done.acknowledged):
-            self.heads[which] += acknowledged
-            self.acknowledged += acknowledged
+        self._count(which, done)
         return done
+
+    def by_two(self, ledgers: int, seconds: float, *, apart: bool) -> float:
+        """Check-ins per second of two processes with half of the clients each.
+
+        Each has half of the ledgers (`apart`), or both have all of them.
+        """
+        numbers = range(ledgers)
+        parts = (numbers[::2], numbers[1::2]) if apart else (numbers, numbers)
+        clients = max(1, self.here.sizes.clients // 2)
+
+        def run(server: Server, which: Sequence[int]) -> Outcome:
+            targets = [self._target(number) for number in which]
+            return load.run(server.port, targets, clients=clients, seconds=seconds)
+
+        with ThreadPoolExecutor(len(parts)) as pool:
+            outcomes = list(pool.map(run, (self.ours, self.second), parts))
+        for which, done in zip(parts, outcomes, strict=True):
+            self._count(which, done)
+        return sum(done.per_second for done in outcomes)
+
+    def _target(self, number: int, *, all_keys: bool = False) -> Target:
+        one = self.programmes[number]
+        return Target(path=one.path, keys=one.keys if all_keys else one.keys[:1])
+
+    def _count(self, which: Sequence[int], done: Outcome) -> None:
+        for number, acknowledged in zip(which, done.acknowledged, strict=True):
+            self.heads[number] += acknowledged
+            self.acknowledged += acknowledged
 
     def plain(self, ledgers: int, seconds: float, rate: float | None = None) -> Outcome:
         first = self.here.sizes.ledgers + 1
@@ -78,6 +105,7 @@ def prepared(here: Here) -> Iterator[Field]:
         here.cluster.database("check_ins") as database,
         here.cluster.database("library", like=EMPTY) as empty,
         server(database.url) as ours,
+        server(database.url) as second,
     ):
         operator = asyncio.run(programmes.operator_key(database.owner_url))
         count = 3 * here.sizes.ledgers
@@ -88,4 +116,4 @@ def prepared(here: Here) -> Iterator[Field]:
         asyncio.run(pgbench.install(database.owner_url, others))
         heads = asyncio.run(audit.heads(database.owner_url, [one.org_id for one in own]))
         with naive_server(database.owner_url) as naive:
-            yield Field(here, ours, naive, database, empty.owner_url, own, heads)
+            yield Field(here, ours, second, naive, database, empty.owner_url, own, heads)
