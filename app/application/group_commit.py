@@ -273,7 +273,7 @@ class GroupCommit:
                 batch.is_decided = True
                 self._begin()
                 keeping = Keeping(done.given)
-                await flush_all(conn, list(ledgers.values()), keeping.parts)
+                await flush_all(conn, list(ledgers.values()), keeping.parts())
                 await keeping.forget(conn)
                 if done.has_replayed:
                     await commit_safely(conn)

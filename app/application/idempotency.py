@@ -186,16 +186,19 @@ class Keeping:
     """
 
     def __init__(self, given: Sequence[Given]) -> None:
-        self.parts: Sequence[Part] = ()
-        self._count = len(given)
+        self._given = given
         self._has_old = False
         if given:
             self._org_ids = list({one.org_id for one in given})
             self._before = min(one.at for one in given) - KEPT_FOR
-            self.parts = (
-                Part(_KEEP, (_document(given),), lambda kept: None),
-                Part(_OLD, (self._org_ids, self._before), self._heard),
-            )
+
+    def parts(self) -> Sequence[Part]:
+        if not self._given:
+            return ()
+        return (
+            Part(_KEEP, (_document(self._given),), lambda kept: None),
+            Part(_OLD, (self._org_ids, self._before), self._heard),
+        )
 
     def _heard(self, old: int) -> None:
         self._has_old = old > 0
@@ -203,14 +206,14 @@ class Keeping:
     async def forget(self, conn: Connection) -> None:
         """Some that are too old, where there are any."""
         if self._has_old:
-            most = _FORGOTTEN_EACH * self._count
+            most = _FORGOTTEN_EACH * len(self._given)
             await conn.execute(_FORGET, self._org_ids, self._before, most)
 
 
 async def keep(conn: Connection, given: Given) -> None:
     """Keep one by itself."""
     keeping = Keeping([given])
-    await run_all(conn, keeping.parts)
+    await run_all(conn, keeping.parts())
     await keeping.forget(conn)
 
 

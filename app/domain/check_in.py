@@ -86,12 +86,10 @@ class CheckIns(Collection[CheckIn]):
 
     def with_one(self, told: CheckIn) -> CheckIns:
         """With one more; its id is not there yet."""
-        columns, is_there = self._columns, False
-        if len(columns) != self._size:
-            is_there = columns.at(self._size) == told
-            if not is_there:
-                columns = columns.first(self._size)
-        if not is_there:
+        columns = self._columns
+        if len(columns) > self._size and not columns.ends_with(told, self._size):
+            columns = columns.first(self._size)
+        if len(columns) == self._size:
             columns.add(told)
         grown = CheckIns()
         grown._columns, grown._size = columns, self._size + 1
@@ -136,9 +134,10 @@ _ID_BYTES = 16
 class _Columns:
     """Check-ins side by side; to be added to only."""
 
-    __slots__ = ("confidences", "healths", "ids", "moments", "values")
+    __slots__ = ("_latest", "confidences", "healths", "ids", "moments", "values")
 
     def __init__(self) -> None:
+        self._latest: CheckIn | None = None
         self.ids = bytearray()
         self.moments = array("q")
         """Microseconds since 1970."""
@@ -156,6 +155,11 @@ class _Columns:
         self.values.append(_shared(str(value)) if isinstance(value, Decimal) else value)
         self.confidences.append(None if confidence is None else _shared(str(confidence)))
         self.healths.append(one.health)
+        self._latest = one
+
+    def ends_with(self, one: CheckIn, place: int) -> bool:
+        """Whether the last is at this place, and is this one."""
+        return place == len(self) - 1 and self._latest == one
 
     def at(self, place: int) -> CheckIn:
         first = place * _ID_BYTES

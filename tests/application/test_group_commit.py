@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -413,3 +414,20 @@ async def test_a_transaction_asks_once_and_writes_once(
         assert said == ["BEGIN;", "WITH", "WITH", "COMMIT;"]
     finally:
         await pool.close()
+
+
+async def test_a_transaction_leaves_nothing_that_only_a_search_for_garbage_would_find(
+    ledgers: Ledgers, founded: UUID
+) -> None:
+    """It would be looked for once in minutes, and holds all that was written."""
+    team = uuid7()
+    await ledgers.write(founded, _meta(), _forms("Team", team))
+    gc.collect()
+    gc.disable()
+    try:
+        for n in range(20):
+            once = Once("key/1", "PATCH /teams", f"{n}", b"")
+            await ledgers.write(founded, _meta(), _renames(team, f"Name {n}"), once=once)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
