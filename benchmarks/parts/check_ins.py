@@ -10,7 +10,7 @@ from benchmarks import audit
 from benchmarks.figures import Bar, Figure, Line, Plot, Ratios, Section, Table, number
 from benchmarks.load import Outcome
 from benchmarks.memory import Memory, watching
-from benchmarks.parts import pace, sides
+from benchmarks.parts import pace, processes, sides
 from benchmarks.parts.sides import Field
 from benchmarks.peers import SOURCE
 from benchmarks.peers.library import Manner
@@ -19,13 +19,11 @@ from benchmarks.running import Here, in_turn
 _FLAT = 1.1
 
 HTTP, NAIVE, PGBENCH, LIBRARY = "OKR Ledger", "naive endpoint", "pgbench", "eventsourcing"
-APART, SHARED = "two processes, half of the ledgers each", "two processes, all ledgers each"
 
 _SAYS = """
 `POST .../key-results/{{id}}/check-ins` with authentication, validation, the decision, idempotency
 and projections on, {clients} keep-alive connections that each send the next one when the last is
-acknowledged, {seconds:g} s each time. Anything but a 201 fails the run. One server process
-to each side, but for the last.
+acknowledged, {seconds:g} s each time. Anything but a 201 fails the run. One server process.
 
 - **naive endpoint**: FastAPI and asyncpg over one SQL function, a pydantic body, one transaction to
   a request, the same server and as many connections to the database ([source]({source}/naive.py)).
@@ -38,10 +36,7 @@ to each side, but for the last.
   manner that was fastest before the rounds: {manner}. Fresh aggregates each time, as many as there
   are ledgers.
 
-- **two processes** of OKR Ledger on one database, with half of the clients each. Beside the
-  clients and Postgres there are no two cores for them here.
-
-All write to one durable Postgres, each peer to ledgers of its own.
+All write to one durable Postgres, each side to ledgers of its own.
 """
 
 
@@ -61,6 +56,7 @@ def measure(here: Here) -> Iterator[Section]:
             yield from _throughput(field, many, one, (many_latency, one_latency), manner)
             yield pace.measure(here, field.http, field.plain, many[HTTP], many[NAIVE])
         yield _memory(memory, field.acknowledged)
+        yield processes.measure(here, field)
         yield Section("", "", kept=(asyncio.run(field.kept()),))
 
 
@@ -76,8 +72,6 @@ def _warm_up(field: Field) -> Manner:
     told = field.here.steps("warming up", 2 + len(manners))
     for count in (ledgers, 1):
         field.http(count, seconds)
-        if count > 1:
-            field.by_two(count, seconds, apart=False)
         field.plain(count, seconds)
         field.sql(count, seconds)
         told()
@@ -104,8 +98,6 @@ def _rounds(field: Field, ledgers: int, manner: Manner) -> tuple[Rates, list[Out
         PGBENCH: lambda: field.sql(ledgers, seconds),
     }
     if ledgers > 1:
-        rate_of[APART] = lambda: field.by_two(ledgers, seconds, apart=True)
-        rate_of[SHARED] = lambda: field.by_two(ledgers, seconds, apart=False)
         rate_of[LIBRARY] = lambda: field.library(manner, seconds)
     for turn in field.here.rounds(f"check-ins, {_ledgers(ledgers)}"):
         for name, rate in in_turn(turn, rate_of).items():

@@ -25,8 +25,6 @@ class Field:
 
     here: Here
     ours: Server
-    second: Server
-    """Another process of ours, on the same database."""
     naive: Server
     database: Database
     library_url: str
@@ -42,12 +40,12 @@ class Field:
         self._count(which, done)
         return done
 
-    def by_two(self, ledgers: int, seconds: float, *, apart: bool) -> float:
+    def by_two(self, second: Server, seconds: float, *, apart: bool) -> float:
         """Check-ins per second of two processes with half of the clients each.
 
         Each has half of the ledgers (`apart`), or both have all of them.
         """
-        numbers = range(ledgers)
+        numbers = range(self.here.sizes.ledgers)
         parts = (numbers[::2], numbers[1::2]) if apart else (numbers, numbers)
         clients = max(1, self.here.sizes.clients // 2)
 
@@ -56,7 +54,7 @@ class Field:
             return load.run(server.port, targets, clients=clients, seconds=seconds)
 
         with ThreadPoolExecutor(len(parts)) as pool:
-            outcomes = list(pool.map(run, (self.ours, self.second), parts))
+            outcomes = list(pool.map(run, (self.ours, second), parts))
         for which, done in zip(parts, outcomes, strict=True):
             self._count(which, done)
         return sum(done.per_second for done in outcomes)
@@ -105,7 +103,6 @@ def prepared(here: Here) -> Iterator[Field]:
         here.cluster.database("check_ins") as database,
         here.cluster.database("library", like=EMPTY) as empty,
         server(database.url) as ours,
-        server(database.url) as second,
     ):
         operator = asyncio.run(programmes.operator_key(database.owner_url))
         count = 3 * here.sizes.ledgers
@@ -116,4 +113,4 @@ def prepared(here: Here) -> Iterator[Field]:
         asyncio.run(pgbench.install(database.owner_url, others))
         heads = asyncio.run(audit.heads(database.owner_url, [one.org_id for one in own]))
         with naive_server(database.owner_url) as naive:
-            yield Field(here, ours, second, naive, database, empty.owner_url, own, heads)
+            yield Field(here, ours, naive, database, empty.owner_url, own, heads)
