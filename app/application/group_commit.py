@@ -306,7 +306,12 @@ class GroupCommit:
             heads, kept = await lock_and_find(conn, org_ids, named)
             held = set(org_ids) - set(heads)
         ledgers = {id: await self._opened(conn, id, head) for id, head in heads.items()}
-        return ledgers, held, dict(zip(named, kept, strict=True))
+        known = dict(zip(named, kept, strict=True))
+        if not batch.waits:
+            # What another process answered as the statement began is not seen by it.
+            again = [one for one in named if one[0] in ledgers and ledgers[one[0]].has_moved]
+            known |= zip(again, await find_all(conn, again), strict=True)
+        return ledgers, held, known
 
     def _wait_for(self, batch: _Batch, held: set[UUID]) -> None:
         """Each ledger that another process holds is waited for by itself."""

@@ -104,10 +104,9 @@ async def find_all(conn: Connection, asked: Sequence[tuple[UUID, Once]]) -> list
 async def lock_and_find(
     conn: Connection, org_ids: Sequence[UUID], asked: Sequence[tuple[UUID, Once]]
 ) -> tuple[dict[UUID, Head], list[Kept | None]]:
-    """`lock_free_heads` and `find_all` as one statement.
+    """Lock the heads that nobody else holds (`FREE_HEADS`), and `find_all`, as one statement.
 
-    An answer that was committed as the statement began may not be among those found. Then nothing
-    can be kept for its key, and that fails the transaction.
+    An answer that another process committed as the statement began may not be among those found.
     """
     rows = await conn.fetch(_LOCK_AND_FIND, sorted(org_ids), *_stated(asked))
     return store.heads_in(rows), _found(rows, asked)

@@ -213,7 +213,9 @@ class Ledgers:
     async def _opened(self, conn: Connection, org_id: UUID, head: Head) -> OpenLedger:
         """A ledger whose lock is held, with what is known of it already."""
         texts = await self._text_keys.of(conn, org_id, head.text_keys_version)
-        return OpenLedger(conn, head, texts, await self._states.current(conn, texts, head))
+        has_moved = not self._states.is_at(org_id, head)
+        kept = await self._states.current(conn, texts, head)
+        return OpenLedger(conn, head, texts, kept, has_moved=has_moved)
 
     def _committed_to(self, ledger: OpenLedger | None) -> None:
         """Remember what a transaction read and changed, and tell whoever follows the ledger."""

@@ -71,6 +71,11 @@ class States:
         self._kept: dict[UUID, Kept] = {}
         self._folded = 0
 
+    def is_at(self, org_id: UUID, head: Head) -> bool:
+        """Whether a ledger is where this process left it: nobody else appended to it since."""
+        kept = self._kept.get(org_id)
+        return kept is not None and _is_at(kept, head)
+
     async def current(self, conn: Connection, texts: Texts, head: Head) -> Kept:
         """What is kept of a ledger, as of its head, whose lock is held."""
         kept = self._kept.get(texts.org_id)

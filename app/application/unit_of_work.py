@@ -79,8 +79,12 @@ class OpenLedger:
     The units of work on it come one after the other, each on top of those that were settled.
     """
 
-    def __init__(self, conn: Connection, head: Head, texts: Texts, kept: Kept) -> None:
+    def __init__(
+        self, conn: Connection, head: Head, texts: Texts, kept: Kept, *, has_moved: bool
+    ) -> None:
         self.conn = conn
+        self.has_moved = has_moved
+        """Whether another process may have written to it since this one did."""
         self.head = head
         self.texts = texts
         self.kept = kept

@@ -29,6 +29,7 @@ from app.database import Pool, open_pool
 from app.domain.errors import NotFound, Refusal
 from app.domain.organization import FoundOrganization
 from app.domain.team import FormTeam, RenameTeam
+from app.domain.values import ExternalRef
 from app.events import store
 from app.events.envelope import Meta
 from app.events.statements import Connection
@@ -431,3 +432,48 @@ async def test_a_transaction_leaves_nothing_that_only_a_search_for_garbage_would
         assert gc.collect() < 20
     finally:
         gc.enable()
+
+
+async def test_two_processes_that_are_asked_the_same_at_once_answer_the_same(
+    ledgers: Ledgers, pool: Pool, founded: UUID, owner: Owner
+) -> None:
+    """Whoever is second would be refused, and is given the first one's answer instead."""
+    other = Ledgers(pool)
+    for n in range(200):
+        external = ExternalRef(source="sheet", external_id=f"{n}")
+        once = Once("key/1", "POST /teams", f"{n}", b"same")
+
+        def forms(external: ExternalRef = external) -> Job:
+            async def job(unit: UnitOfWork) -> Answer:
+                await unit.execute(FormTeam(team_id=uuid7(), name="Once", external=external))
+                return DONE
+
+            return job
+
+        outcomes = await _settled(
+            *(_write(writer, founded, forms(), once) for writer in (ledgers, other))
+        )
+        assert all(isinstance(one, Answer) for one in outcomes), (n, outcomes)
+    assert len(await _names(owner, founded)) == 200
+
+
+async def test_what_another_process_wrote_has_answers_looked_for_once_more(
+    database: Database, founded: UUID
+) -> None:
+    said = list[str]()
+    pool, others = await open_pool(database.url, size=1), await open_pool(database.url, size=1)
+    try:
+        ledgers, other, team = Ledgers(pool), Ledgers(others), uuid7()
+        await ledgers.write(founded, _meta(), _forms("Team", team))
+        await other.write(founded, _meta(), _renames(team, "Other"))
+        async with pool.acquire() as conn:
+            conn.add_query_logger(lambda told: said.append(told.query))
+        once = Once("key/1", "/", "k", b"")
+        await ledgers.write(founded, _meta(), _renames(team, "Mine"), once=once)
+        assert sum("JOIN idempotency_keys" in query for query in said) == 2
+        said.clear()
+        await ledgers.write(founded, _meta(), _renames(team, "Mine again"), once=once)
+        assert sum("JOIN idempotency_keys" in query for query in said) == 1
+    finally:
+        await pool.close()
+        await others.close()
