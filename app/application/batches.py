@@ -11,8 +11,8 @@ from uuid_utils.compat import uuid7
 
 from app.application.unit_of_work import UnitOfWork
 from app.domain.check_in import CheckInTerms
+from app.domain.check_in_commands import RecordCheckIn
 from app.domain.errors import AlreadyExists, NotFound, Refusal
-from app.domain.key_result_commands import RecordCheckIn
 from app.domain.values import ExternalRef
 
 

@@ -31,6 +31,7 @@ from app.application.import_items import Done, References, compared, execute
 from app.application.unit_of_work import UnitOfWork
 from app.domain.alignment import AlignObjective
 from app.domain.check_in import CheckInTerms
+from app.domain.check_in_commands import RecordCheckIn
 from app.domain.cycle import (
     BeginDrafting,
     BeginReflection,
@@ -51,7 +52,7 @@ from app.domain.dependency import (
 )
 from app.domain.deployment import MakeDecision
 from app.domain.key_result import KeyResultTerms
-from app.domain.key_result_commands import DraftKeyResult, RecordCheckIn, ScoreKeyResult
+from app.domain.key_result_commands import DraftKeyResult, ScoreKeyResult
 from app.domain.messages import Command
 from app.domain.objective import CommitObjective, DraftObjective, ReportResult, Status
 from app.domain.organization import FoundOrganization

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.domain.measures import Reading, Rung
+from app.domain.measures import Reading, Rung, Told
 from app.domain.values import Health, Number, Prose, Share, Value
 
 
@@ -58,6 +58,12 @@ class CheckIn:
     @classmethod
     def of(cls, check_in_id: UUID, terms: CheckInTerms, occurred_at: datetime) -> Self:
         return cls(check_in_id, occurred_at, terms.value, terms.confidence, terms.health)
+
+    @property
+    def told(self) -> Told:
+        """Its reading, of a check-in that has one."""
+        assert self.value is not None, "only check-ins with a value are asked for it"
+        return Told(self.value, self.occurred_at)
 
     def says(self, aspect: Aspect) -> bool:
         return aspect == "moment" or getattr(self, aspect) is not None

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, assert_never
+from typing import Annotated, ClassVar, assert_never
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
 
+from app.domain.access import Concern
 from app.domain.check_in import ASPECTS, Aspect, CheckIn, CheckIns, CheckInTerms, TrackedBy
 from app.domain.deployment import (
     AnyScoring,
@@ -28,7 +29,7 @@ from app.domain.measures import (
     fits,
     progress,
 )
-from app.domain.messages import Event
+from app.domain.messages import Command, Event, Stream
 from app.domain.values import (
     ExternalRef,
     Finding,
@@ -248,7 +249,7 @@ class KeyResult:
         """The readings, in the order of what they speak of."""
         valued = [one for one in self.check_ins if one.value is not None]
         valued.sort(key=lambda one: one.occurred_at)
-        return tuple(_told(one) for one in valued)
+        return tuple(one.told for one in valued)
 
     def progress(self, rules: AnyScoring | None = None) -> Decimal | None:
         """How far it has come; None without a reading that fits the measure."""
@@ -257,7 +258,7 @@ class KeyResult:
         else:
             # Of these, the last reading tells all.
             last = self.last.get("value")
-            told = () if last is None else (_told(last),)
+            told = () if last is None else (last.told,)
         return progress(self.terms.measure, told, held_by=rules.threshold_by if rules else "time")
 
     def with_terms(self, terms: KeyResultTerms) -> KeyResult:
@@ -331,11 +332,6 @@ class KeyResult:
         )
 
 
-def _told(one: CheckIn) -> Told:
-    assert one.value is not None, "only check-ins with a value are asked for it"
-    return Told(one.value, one.occurred_at)
-
-
 def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
     if isinstance(event, KeyResultDrafted):
         return KeyResult(event.key_result_id, event.objective_id, event.cycle_id, event.terms)
@@ -363,3 +359,27 @@ def evolve(state: KeyResult | None, event: KeyResultEvents) -> KeyResult:
             return state
         case _:
             assert_never(event)
+
+
+# Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyResultCommand(Command):
+    """What all commands about a key result have; they are in `key_result_commands`."""
+
+    category: ClassVar[str] = "key_result"
+    key_result_id: UUID
+
+    @property
+    def stream(self) -> Stream:
+        return Stream(self.category, self.key_result_id)
+
+    def concerns(self, state: KeyResult | None) -> tuple[Concern, ...]:
+        return (Concern("key_result", self.key_result_id),)
+
+    def source(self, state: KeyResult | None) -> str | None:
+        """The source that it names; without one, the integration that the key result is left to."""
+        # Not super(): a dataclass with slots is another class than the one that is written.
+        named = Command.source(self, state)
+        return state.terms.tracked_by if named is None and state is not None else named

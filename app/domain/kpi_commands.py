@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.domain.access import Concern
 from app.domain.check_in import CheckInTerms
+from app.domain.check_in_commands import CLOCK_SKEW, RecordCheckIn
 from app.domain.cycle import Cycle, Phase
 from app.domain.deployment import Deployment
 from app.domain.errors import (
@@ -24,7 +25,7 @@ from app.domain.errors import (
     WrongKind,
 )
 from app.domain.key_result import KeyResult, KeyResultTerms
-from app.domain.key_result_commands import CLOCK_SKEW, DraftKeyResult, RecordCheckIn
+from app.domain.key_result_commands import DraftKeyResult
 from app.domain.key_result_commands import decide as decide_key_result
 from app.domain.kpi import (
     Kpi,

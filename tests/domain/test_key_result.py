@@ -12,6 +12,7 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from app.domain.check_in import ASPECTS, Aspect, CheckIn, CheckInTerms
+from app.domain.check_in_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
 from app.domain.cycle import Phase
 from app.domain.deployment import Deployment, StretchTargetCommit, Tracking
 from app.domain.errors import (
@@ -38,11 +39,8 @@ from app.domain.key_result import (
 )
 from app.domain.key_result_commands import (
     AmendKeyResult,
-    CorrectCheckIn,
     DraftKeyResult,
-    RecordCheckIn,
     RemoveKeyResult,
-    RetractCheckIn,
     ScoreKeyResult,
     SucceedBaseline,
     decider,

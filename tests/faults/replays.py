@@ -20,7 +20,7 @@ from app.application.ledgers import Ledgers
 from app.application.unit_of_work import UnitOfWork
 from app.database import open_pool
 from app.domain.check_in import CheckInTerms
-from app.domain.key_result_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
+from app.domain.check_in_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
 from app.domain.team import RenameTeam
 from app.events.envelope import Meta
 from app.events.statements import Connection

@@ -19,6 +19,7 @@ from app.application.ledgers import Reader
 from app.domain import alignment, coach, cycle, deployment, key_result, objective, team
 from app.domain import key_result_commands as commands
 from app.domain.check_in import CheckInTerms
+from app.domain.check_in_commands import RecordCheckIn, RetractCheckIn
 from app.domain.cycle import Cycle, Phase
 from app.domain.key_result import KeyResultTerms
 from app.domain.measures import Metric, Milestone, MilestoneLevels, Rung, Threshold
@@ -168,7 +169,7 @@ class _Programme:
                 confidence=self.random.choice([None, Decimal("0.3"), Decimal("0.8")]),
                 health=health,
             )
-            told: Any = commands.RecordCheckIn(
+            told: Any = RecordCheckIn(
                 at=at,
                 check_in_id=uid(id.int * 10 + number),
                 terms=said,
@@ -180,7 +181,7 @@ class _Programme:
             wishes = [told]
             if self.perhaps(0.1):
                 gone = {"check_in_id": told.check_in_id, "reason": "x"}
-                wishes.append(commands.RetractCheckIn(at=at, **gone, **on))
+                wishes.append(RetractCheckIn(at=at, **gone, **on))
             if self.perhaps(0.1) and measure is LEVELLED:
                 easier = measure.model_copy(update={"target": Decimal(140)})
                 terms = state.terms.model_copy(update={"measure": easier})

@@ -22,14 +22,12 @@ from app.application.ledgers import Reader
 from app.application.unit_of_work import UnitOfWork
 from app.domain.access import Scope
 from app.domain.check_in import CheckInTerms
+from app.domain.check_in_commands import CorrectCheckIn, RecordCheckIn, RetractCheckIn
 from app.domain.errors import NotFound
 from app.domain.key_result import KeyResultTerms
 from app.domain.key_result_commands import (
     AmendKeyResult,
-    CorrectCheckIn,
-    RecordCheckIn,
     RemoveKeyResult,
-    RetractCheckIn,
     ScoreKeyResult,
     SucceedBaseline,
 )
