@@ -374,6 +374,7 @@ async def _api_problem(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
+    _let_go(error)
     if any(one["type"] == "json_invalid" for one in found):
         return _malformed(request)
     if isinstance(error.body, bytes) and error.body:
@@ -386,6 +387,18 @@ async def _invalid(request: Request, error: Exception) -> Response:
         )
     listed = _field_errors(found, error.body)
     return render("invalid", summary(listed), instance=_path(request), field_errors=listed)
+
+
+def _let_go(error: RequestValidationError) -> None:
+    """Forget how it came about: the calls that it came through hold it, and the body.
+
+    So all of it would stay until somebody looked for garbage.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    for one in error.errors():
+        raised = one.get("ctx", {}).get("error")
+        if isinstance(raised, Exception):
+            raised.__traceback__ = None
 
 
 def _malformed(request: Request) -> Response:

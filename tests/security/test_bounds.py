@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import socket
 import subprocess
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,43 @@ import pytest
 from app.api.middleware import DEEPEST, too_deep
 from app.config import Settings
 from app.main import create_app
-from tests.api.programme import ROUTES, Api, each_of, method_of
+from tests.api.programme import ROUTES, UNKNOWN, Api, each_of, method_of
 from tests.conftest import Database
 from tests.server import OKR, environment, free_port, wait_until_ready
 
 _JSON = {"Content-Type": "application/json"}
+
+
+# Memory -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(422, b'{"value": "%s"}'), (422, b'{"health": "%s"}'), (400, b'{"note": "%s')],
+    ids=["no number", "none of those", "cut off"],
+)
+async def test_a_body_that_is_refused_is_gone_with_its_answer(
+    api: Api, status: int, body: bytes
+) -> None:
+    """And not when somebody looks for garbage: until then, there may be a thousand of them."""
+    path, sent = f"/key-results/{UNKNOWN}/check-ins", body % (b"x" * 1_000_000)
+
+    async def ask() -> None:
+        answered = await api.request("POST", path, content=sent, headers=_JSON)
+        assert answered.status_code == status
+
+    await ask()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            await ask()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert held < 3_000_000
 
 
 # Depth ------------------------------------------------------------------------------------
