@@ -60,8 +60,8 @@ class CheckIn:
         return cls(check_in_id, occurred_at, terms.value, terms.confidence, terms.health)
 
     @property
-    def told(self) -> Told:
-        """Its reading, of a check-in that has one."""
+    def reading(self) -> Told:
+        """Of a check-in that has a value."""
         assert self.value is not None, "only check-ins with a value are asked for it"
         return Told(self.value, self.occurred_at)
 

@@ -191,7 +191,7 @@ def _progress_told(after: KeyResult, told: CheckIn, cycle: Cycle) -> Decimal | N
         return None
     if isinstance(after.terms.measure, Threshold):
         return after.progress(cycle.scoring)
-    return progress(after.terms.measure, [told.told])
+    return progress(after.terms.measure, [told.reading])
 
 
 def _correct(state: KeyResult, cycle: Cycle, command: CorrectCheckIn) -> CheckInCorrected:

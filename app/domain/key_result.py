@@ -249,7 +249,7 @@ class KeyResult:
         """The readings, in the order of what they speak of."""
         valued = [one for one in self.check_ins if one.value is not None]
         valued.sort(key=lambda one: one.occurred_at)
-        return tuple(one.told for one in valued)
+        return tuple(one.reading for one in valued)
 
     def progress(self, rules: AnyScoring | None = None) -> Decimal | None:
         """How far it has come; None without a reading that fits the measure."""
@@ -258,7 +258,7 @@ class KeyResult:
         else:
             # Of these, the last reading tells all.
             last = self.last.get("value")
-            told = () if last is None else (last.told,)
+            told = () if last is None else (last.reading,)
         return progress(self.terms.measure, told, held_by=rules.threshold_by if rules else "time")
 
     def with_terms(self, terms: KeyResultTerms) -> KeyResult:

@@ -24,18 +24,18 @@ _COLUMNS = (
 # Any number of events of any ledgers are one document: the driver takes long over arrays, and those
 # of many columns longest.
 _APPEND = """
-    INSERT INTO events (org_id, position, category, stream_id, version, event_id, type,
-        schema_version, cycle_id, data, actor, source, correlation_id, causation_id, occurred_at,
-        recorded_at, leaf_hash)
-    SELECT org_id, position, category, stream_id, version, event_id, type, schema_version,
-        cycle_id, data::json, actor, source, correlation_id, causation_id, occurred_at,
-        recorded_at, decode(leaf_hash, 'hex')
-    FROM json_to_recordset({0}::text::json) AS stated (
-        org_id uuid, position bigint, category text, stream_id uuid, version int, event_id uuid,
-        type text, schema_version int, cycle_id uuid, data text, actor text, source text,
-        correlation_id uuid, causation_id uuid, occurred_at timestamptz, recorded_at timestamptz,
-        leaf_hash text)
-    RETURNING 1
+INSERT INTO events (org_id, position, category, stream_id, version, event_id, type,
+    schema_version, cycle_id, data, actor, source, correlation_id, causation_id, occurred_at,
+    recorded_at, leaf_hash)
+SELECT org_id, position, category, stream_id, version, event_id, type, schema_version,
+    cycle_id, data::json, actor, source, correlation_id, causation_id, occurred_at,
+    recorded_at, decode(leaf_hash, 'hex')
+FROM json_to_recordset({0}::text::json) AS stated (
+    org_id uuid, position bigint, category text, stream_id uuid, version int, event_id uuid,
+    type text, schema_version int, cycle_id uuid, data text, actor text, source text,
+    correlation_id uuid, causation_id uuid, occurred_at timestamptz, recorded_at timestamptz,
+    leaf_hash text)
+RETURNING 1
 """
 _MOVE = """
 UPDATE ledgers

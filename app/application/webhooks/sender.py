@@ -22,7 +22,6 @@ from app.application.webhooks.posting import Outcome, Poster
 from app.application.webhooks.schedule import DELAYS
 from app.domain.errors import NotFound
 from app.domain.webhook import Because, DisableWebhook, Status, Webhook
-from app.events import store
 from app.events.envelope import Meta
 from app.events.texts import TextKeys
 from app.transactions import transaction
@@ -256,7 +255,6 @@ class Sender:
         async with self._connections, transaction(self._ledgers.pool, readonly=True) as conn:
             found = await leases.untidy(conn, _LOOKED_AT)
         for org_id in found:
-            async with self._connections, transaction(self._ledgers.pool) as conn:
-                await store.as_organization(conn, org_id)
+            async with self._connections, transaction(self._ledgers.pool, of=[org_id]) as conn:
                 has_dropped |= await outbox.tidy(conn, org_id)
         return has_dropped
